@@ -1,0 +1,62 @@
+"""What a screen shows of the live stream: plain values, made elsewhere, drawn by widgets."""
+
+from dataclasses import dataclass, field
+
+from labkit.capture.event import ChangeEvent
+from labkit.model.prediction import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredEvent:
+    """A change event and, once the scorer has recorded it, its prediction."""
+
+    event: ChangeEvent
+    prediction: Prediction | None
+    seen_ms: float
+    """When this process read the event, milliseconds since the Unix epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Running score by progressive validation: each labelled row counted once.
+
+    Attributes:
+        counted: Rows that have a label and a prediction.
+        correct: Those of them where both agree.
+        accuracy: correct / counted, or None before the first.
+        recent_accuracy: The same over the last ``recent_window`` counted events; None before the first.
+        recent_window: Length of that window, in events.
+        confusion: 10 lists of 10 counts; ``confusion[label][predicted]``.
+        history: (predictions read so far, running accuracy) pairs for the plot, at most a few hundred.
+    """
+
+    counted: int = 0
+    correct: int = 0
+    accuracy: float | None = None
+    recent_accuracy: float | None = None
+    recent_window: int = 100
+    confusion: tuple[tuple[int, ...], ...] = tuple((0,) * 10 for _ in range(10))
+    history: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """One consistent picture of the stream, for a screen.
+
+    Attributes:
+        events: The newest change events, newest first, at most a few dozen.
+        latest: The newest event that has a prediction.
+        score: Running score.
+        events_seen: Change events read since the start of the topic.
+        predictions_seen: Predictions read since the start of the topic.
+        latency_ms: Median milliseconds from commit to prediction read, over the last minute; None if none.
+        problem: One line that says what is wrong and what to do, or an empty string.
+    """
+
+    events: tuple[ScoredEvent, ...] = ()
+    latest: ScoredEvent | None = None
+    score: Score = field(default_factory=Score)
+    events_seen: int = 0
+    predictions_seen: int = 0
+    latency_ms: float | None = None
+    problem: str = ""

@@ -1,0 +1,46 @@
+"""The prediction: what the model said of one change event, as recorded in Kafka."""
+
+from dataclasses import dataclass
+
+from labkit.capture.event import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One scored change event.
+
+    Times are milliseconds since the Unix epoch.
+
+    Attributes:
+        table: Table of the row.
+        row_id: Primary key of the row.
+        operation: Operation of the change event that was scored.
+        label: The row's label after the change; None for an unlabelled row and a delete.
+        predicted: The most probable digit, 0 to 9; None for a delete, which has no image.
+        probabilities: Ten probabilities, digit 0 first, that sum to 1; empty for a delete.
+        model_version: Version of the model that predicted.
+        lsn: Log sequence number of the change event.
+        partition: Partition of the change event's record.
+        offset: Offset of the change event's record: with the partition, its identity.
+        committed_ms: When PostgreSQL committed the change.
+        captured_ms: When the connector handled it.
+        recorded_ms: Timestamp of its Kafka record.
+        read_ms: When the scorer had read it.
+        predicted_ms: When the network had answered.
+    """
+
+    table: str
+    row_id: int
+    operation: Operation
+    label: int | None
+    predicted: int | None
+    probabilities: tuple[float, ...]
+    model_version: str
+    lsn: int
+    partition: int
+    offset: int
+    committed_ms: float
+    captured_ms: float
+    recorded_ms: float
+    read_ms: float
+    predicted_ms: float
