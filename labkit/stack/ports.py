@@ -1,0 +1,39 @@
+"""Which ports the servers take: the wished one, or the next that is free."""
+
+import socket
+from collections.abc import Collection
+
+from labkit.errors import LabError
+
+TRIES = 100
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on a port now."""
+    with socket.socket() as probe:
+        # As servers do, so that a port in TIME_WAIT after a restart counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    # On some systems a bind beside a wildcard listener succeeds: nobody may answer either.
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((host, port)) != 0
+
+
+def free_port(wished: int, taken: Collection[int] = ()) -> int:
+    """The wished port, or the next free one after it.
+
+    Args:
+        wished: Where to start looking.
+        taken: Ports already given away.
+
+    Raises:
+        LabError: A hundred ports in a row are taken.
+    """
+    for port in range(wished, min(wished + TRIES, 65536)):
+        if port not in taken and is_free(port):
+            return port
+    raise LabError(f"ports {wished} to {wished + TRIES - 1} are all taken", "set another port in labkit.toml")
