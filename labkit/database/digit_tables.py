@@ -1,0 +1,193 @@
+"""The digit tables: insert one, COPY many, relabel, delete, count. Every write survives a restart of the server."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import LiteralString, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+from psycopg import errors, sql
+
+from labkit.database.schema import create_schema
+from labkit.digits import Digits, check_label, check_pixels
+from labkit.errors import LabError
+from labkit.settings import TEST_TABLE, TRAIN_TABLE, Endpoints
+
+TABLES = (TRAIN_TABLE, TEST_TABLE)
+Result = TypeVar("Result")
+
+
+class DigitTables:
+    """The two tables of digits, over one connection that mends itself.
+
+    Safe to share between threads: one statement runs at a time.
+
+    Args:
+        endpoints: Where PostgreSQL answers.
+        patience_s: How long a write keeps trying while the server is away, seconds.
+    """
+
+    def __init__(self, endpoints: Endpoints, patience_s: float = 60.0) -> None:
+        self._endpoints = endpoints
+        self._patience_s = patience_s
+        self._connection: psycopg.Connection | None = None
+        self._lock = threading.Lock()
+
+    def setup(self) -> None:
+        """Make tables, capture role and publication where they are missing."""
+        user, password = self._endpoints.capture_user, self._endpoints.capture_password
+        self._run(lambda connection: create_schema(connection, user, password))
+
+    def insert(self, pixels: npt.ArrayLike, label: int | None, table: str = TEST_TABLE) -> int:
+        """Insert one digit.
+
+        The id is drawn from the sequence first and inserted by name, so that trying again after a lost connection,
+        when nobody knows whether the commit arrived, cannot insert the digit twice.
+
+        Args:
+            pixels: 28×28 or 784 values, uint8.
+            label: 0 to 9, or None if it is not known yet.
+            table: ``mnist_train`` or ``mnist_test``.
+
+        Returns:
+            The new row's id.
+
+        Raises:
+            LabError: Not a digit, no such table, or the server stayed away.
+        """
+        content, number = check_pixels(pixels).tobytes(), check_label(label)
+        name = _table(table)
+        (row_id,) = self._reserve(table, 1)
+        statement = sql.SQL("INSERT INTO {} (id, label, pixels) VALUES (%s, %s, %s) ON CONFLICT (id) DO NOTHING")
+        self._run(lambda connection: connection.execute(statement.format(name), [row_id, number, content]))
+        return row_id
+
+    def copy(self, digits: Digits, table: str) -> list[int]:
+        """Insert many digits in one transaction by COPY.
+
+        Returns:
+            The new rows' ids, in the order of the digits.
+
+        Raises:
+            LabError: No such table, or the server stayed away.
+        """
+        name = _table(table)
+        ids = self._reserve(table, len(digits))
+
+        def copy_once(connection: psycopg.Connection) -> None:
+            with connection.transaction():
+                there = connection.execute(
+                    sql.SQL("SELECT count(*) FROM {} WHERE id = ANY(%s)").format(name), [ids]
+                ).fetchone()
+                if there == (len(ids),):
+                    return  # A try before this one was committed; only its answer was lost.
+                command = sql.SQL("COPY {} (id, label, pixels) FROM STDIN (FORMAT binary)").format(name)
+                with connection.cursor().copy(command) as copy:
+                    copy.set_types(["int4", "int2", "bytea"])
+                    for row_id, image, label in zip(ids, digits.images, digits.labels, strict=True):
+                        copy.write_row((row_id, int(label), image.tobytes()))
+
+        if ids:
+            self._run(copy_once)
+        return ids
+
+    def relabel(self, row_id: int, label: int | None, table: str = TEST_TABLE) -> None:
+        """Say what a digit really is.
+
+        Raises:
+            LabError: Not a label, or no such row.
+        """
+        number = check_label(label)
+        statement = sql.SQL("UPDATE {} SET label = %s WHERE id = %s").format(_table(table))
+        self._run(lambda connection: _one_row(connection.execute(statement, [number, row_id]), row_id, table))
+
+    def delete(self, row_id: int, table: str = TEST_TABLE) -> None:
+        """Delete a digit. Deleting what is gone already is no error: a repeated click means the same.
+
+        Raises:
+            LabError: No such table, or the server stayed away.
+        """
+        statement = sql.SQL("DELETE FROM {} WHERE id = %s").format(_table(table))
+        self._run(lambda connection: connection.execute(statement, [row_id]))
+
+    def empty(self, table: str) -> None:
+        """Delete every row of a table, each as a change event of its own."""
+        statement = sql.SQL("DELETE FROM {}").format(_table(table))
+        self._run(lambda connection: connection.execute(statement))
+
+    def count(self, table: str) -> int:
+        """Rows of a table."""
+        return len(self.labels(table))
+
+    def labels(self, table: str) -> dict[int, int | None]:
+        """Label of each row, by id."""
+        statement = sql.SQL("SELECT id, label FROM {}").format(_table(table))
+        return dict(self._run(lambda connection: connection.execute(statement).fetchall()))
+
+    def image(self, row_id: int, table: str = TEST_TABLE) -> npt.NDArray[np.uint8]:
+        """One row's 28×28 image, uint8.
+
+        Raises:
+            LabError: No such row.
+        """
+        statement = sql.SQL("SELECT pixels FROM {} WHERE id = %s").format(_table(table))
+        row = self._run(lambda connection: connection.execute(statement, [row_id]).fetchone())
+        if row is None:
+            raise LabError(f"there is no row {row_id} in {table}", "look at the event feed for rows that exist")
+        return check_pixels(row[0])
+
+    def drop_slot(self, slot: str) -> None:
+        """Drop a replication slot that no connector uses any more; it would keep WAL for ever."""
+        statement: LiteralString = (
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+            "WHERE slot_name = %s AND NOT active"
+        )
+        self._run(lambda connection: connection.execute(statement, [slot]))
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        with self._lock:
+            self._drop_connection()
+
+    def _reserve(self, table: str, count: int) -> list[int]:
+        rows = self._run(
+            lambda connection: connection.execute(
+                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count]
+            ).fetchall()
+        )
+        return [row[0] for row in rows]
+
+    def _run(self, work: Callable[[psycopg.Connection], Result]) -> Result:
+        """Do repeatable work; while the server is away, wait and try again."""
+        deadline = time.monotonic() + self._patience_s
+        with self._lock:
+            while True:
+                try:
+                    if self._connection is None:
+                        self._connection = psycopg.connect(self._endpoints.postgres, autocommit=True)
+                    return work(self._connection)
+                except psycopg.OperationalError as error:
+                    self._drop_connection()
+                    if isinstance(error, errors.DiskFull) or time.monotonic() > deadline:
+                        raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
+                    time.sleep(0.2)
+                except psycopg.Error as error:
+                    raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _table(name: str) -> sql.Identifier:
+    if name not in TABLES:
+        raise LabError(f"there is no table {name!r}", f"one of {', '.join(TABLES)}")
+    return sql.Identifier(name)
+
+
+def _one_row(cursor: psycopg.Cursor[tuple[object, ...]], row_id: int, table: str) -> None:
+    if cursor.rowcount != 1:
+        raise LabError(f"there is no row {row_id} in {table}", "look at the event feed for rows that exist")

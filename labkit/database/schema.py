@@ -1,0 +1,51 @@
+"""The tables, the publication and the capture role."""
+
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
+
+from labkit.settings import TEST_TABLE, TRAIN_TABLE
+
+PUBLICATION = "dbz_publication"
+"""Debezium's default name: made beforehand by the tables' owner, so that the capture role need not own anything."""
+
+# The constraints refuse at the edge what is not a digit, so that nothing downstream need to.
+TABLE: LiteralString = """
+CREATE TABLE IF NOT EXISTS {table} (
+    id     serial PRIMARY KEY,
+    label  smallint CONSTRAINT label_is_a_digit CHECK (label BETWEEN 0 AND 9),
+    pixels bytea NOT NULL CONSTRAINT pixels_are_784_bytes CHECK (octet_length(pixels) = 784)
+)
+"""
+
+
+def create_schema(connection: psycopg.Connection, capture_user: str, capture_password: str) -> None:
+    """Make the tables, the role that captures and the publication, where they are missing.
+
+    The role may log in, replicate, and read these two tables. It can write nothing and reads nothing else.
+    """
+    role = sql.Identifier(capture_user)
+    password = sql.Literal(capture_password)
+    with connection.transaction():
+        # Serialises two starts at once; the number is arbitrary but fixed.
+        connection.execute("SELECT pg_advisory_xact_lock(784)")
+        for table in (TRAIN_TABLE, TEST_TABLE):
+            connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table)))
+        known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [capture_user]).fetchone()
+        verb = sql.SQL("ALTER" if known else "CREATE")
+        connection.execute(sql.SQL("{} ROLE {} LOGIN REPLICATION PASSWORD {}").format(verb, role, password))
+        connection.execute(
+            sql.SQL("GRANT SELECT ON {}, {} TO {}").format(
+                sql.Identifier(TRAIN_TABLE), sql.Identifier(TEST_TABLE), role
+            )
+        )
+        published = connection.execute(
+            "SELECT 1 FROM pg_publication WHERE pubname = %s", [PUBLICATION]
+        ).fetchone()
+        if not published:
+            connection.execute(
+                sql.SQL("CREATE PUBLICATION {} FOR TABLE {}, {}").format(
+                    sql.Identifier(PUBLICATION), sql.Identifier(TRAIN_TABLE), sql.Identifier(TEST_TABLE)
+                )
+            )
