@@ -138,6 +138,11 @@ class DigitTables:
             raise LabError(f"there is no row {row_id} in {table}", "look at the event feed for rows that exist")
         return check_pixels(row[0])
 
+    def slots(self) -> list[str]:
+        """Names of the replication slots."""
+        return [row[0] for row in self._run(lambda connection: connection.execute(
+            "SELECT slot_name FROM pg_replication_slots").fetchall())]
+
     def drop_slot(self, slot: str) -> None:
         """Drop a replication slot that no connector uses any more; it would keep WAL for ever."""
         statement: LiteralString = (

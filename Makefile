@@ -1,0 +1,49 @@
+# Two commands: `make lab` sets everything up and opens the lab; `make test` sets everything up and passes the tests.
+
+PYTHON3 ?= python3
+LABKIT = .venv/bin/labkit
+NOTEBOOK ?= 01_first_digit.ipynb
+
+.PHONY: lab demo test lint unit notebooks browser setup setup-dev chromium down lock help
+
+help:
+	@echo "make lab    set up, start the servers, open JupyterLab"
+	@echo "make demo   the whole way without a browser, measured"
+	@echo "make test   set up and run every check"
+	@echo "make down   stop the servers and delete their data"
+
+lab: setup
+	@$(LABKIT) lab $(NOTEBOOK)
+
+demo: setup
+	@$(LABKIT) demo
+
+down:
+	@$(LABKIT) down
+
+setup:
+	@$(PYTHON3) tools/bootstrap.py requirements.txt
+
+setup-dev:
+	@$(PYTHON3) tools/bootstrap.py requirements-dev.txt
+
+chromium:
+	@$(PYTHON3) tools/chromium.py
+
+test: setup-dev chromium lint
+	.venv/bin/python -m pytest
+
+lint: setup-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+
+# Locks name no index: whoever installs uses their own.
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+lock:
+	$(COMPILE) pyproject.toml --extra setup -o requirements.txt
+	$(COMPILE) pyproject.toml --extra setup --extra dev -c requirements.txt -o requirements-dev.txt
+	echo "uv==0.13.9" | $(COMPILE) - -o requirements-uv.txt
+	.venv/bin/python tools/lock_artifacts.py

@@ -1,0 +1,233 @@
+"""The command line: ``labkit up | lab | status | doctor | send | train | score | demo | ledger | logs | down``."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from labkit.errors import LabError
+from labkit.lab import Lab
+
+app = typer.Typer(
+    help="A database feeds a machine-learning model in real time.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+notes = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def _say(line: str) -> None:
+    notes.print(line, highlight=False, markup=False)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+@app.command()
+def up(as_json: AsJson = False) -> None:
+    """Start the servers; harmless when they run already."""
+    lab = Lab().up(_say)
+    if as_json:
+        _print_json(lab.endpoints.model_dump(exclude={"admin_password", "capture_password"}))
+    else:
+        console.print(f"The lab is up. Kafka: {lab.kafka}, Kafka Connect: {lab.endpoints.connect}", highlight=False)
+
+
+@app.command()
+def lab(
+    notebook: Annotated[str, typer.Argument(help="The notebook to open.")] = "01_first_digit.ipynb",
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Start the servers and JupyterLab; stop both when JupyterLab ends. The data stay."""
+    from labkit.jupyter import run_jupyter
+
+    the_lab = Lab().up(_say)
+    run_jupyter(the_lab, notebook, browser=browser, report=_say)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Tell what runs where and how healthy it is. Exits with 1 where something is not well."""
+    services = Lab().status()
+    if as_json:
+        _print_json([asdict(service) for service in services])
+    elif not services:
+        console.print("The lab is not running here. Start it with: labkit up")
+    else:
+        table = Table("", "part", "state", "address", "process", "memory", "up", "note", box=None)
+        for service in services:
+            idle = service.name == "scorer" and service.state == "stopped"
+            table.add_row(
+                "·" if idle else "✓" if service.healthy else "✗",
+                service.name,
+                service.state,
+                service.address,
+                str(service.pid or ""),
+                f"{service.rss_mib:.0f} MiB" if service.pid else "",
+                f"{service.uptime_s:.0f} s" if service.pid else "",
+                "starts with the first published model" if idle else service.note,
+            )
+        console.print(table)
+    if not services or any(not service.healthy and service.name != "scorer" for service in services):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    docker: Annotated[bool, typer.Option("--docker", help="Check Docker, too.")] = False, as_json: AsJson = False
+) -> None:
+    """Check this machine before the workshop and say what to mend. Exits with 1 where something must be mended."""
+    from labkit.doctor import examine
+
+    findings = examine(Lab().settings, docker=docker)
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+    else:
+        table = Table("", "what", "found", "to mend it", box=None)
+        marks = {"ok": "✓", "warning": "!", "error": "✗"}
+        for finding in findings:
+            table.add_row(marks[finding.level], finding.what, finding.found, finding.fix)
+        console.print(table)
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def send(
+    rate: Annotated[float, typer.Option(help="Digits per second, above 0 and at most 1000.")] = 5.0,
+    count: Annotated[int, typer.Option(help="How many digits.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Insert sample digits into mnist_test at a steady rate."""
+    ids = Lab().sender.send(count, rate)
+    if as_json:
+        _print_json({"inserted": len(ids), "ids": ids})
+    else:
+        console.print(f"{len(ids)} digits inserted" + (f", rows {ids[0]} to {ids[-1]}" if ids else ""))
+
+
+@app.command()
+def train(
+    load: Annotated[str, typer.Option(help="Where digits come from if the tables are empty: bundled or mnist.")] = "bundled",
+    seed: Annotated[int | None, typer.Option(help="Makes the training repeatable.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load digits, capture them, train the talk's network from Kafka, and publish it to the scorer."""
+    from labkit.model.training import evaluate_on_topic
+
+    the_lab = Lab().up(_say)
+    _say(the_lab.load_digits(load))
+    the_lab.capture()
+    training = the_lab.train(seed=seed, verbose=0 if as_json else "auto")
+    accuracy = evaluate_on_topic(training.model, the_lab.kafka)
+    version = the_lab.publish(training.model)
+    if as_json:
+        _print_json({"version": version, "digits": training.digits, "seconds": training.seconds, "accuracy": accuracy})
+    else:
+        console.print(
+            f"model {version}: {training.digits:,} digits from Kafka in {training.seconds:.1f} s, "
+            f"accuracy on the test topic {accuracy:.1%}"
+        )
+
+
+@app.command()
+def score() -> None:
+    """Score change events until stopped. The lab's supervisor runs this; by hand it is for looking closer."""
+    from labkit.model.scorer import Scorer
+    from labkit.model.store import ModelStore
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    the_lab = Lab()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Scorer(the_lab.kafka, ModelStore(the_lab.settings.home / "models")).run(stop)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path("build/demo.json"),
+    as_json: AsJson = False,
+) -> None:
+    """The whole way without a browser, measured. Exits with 1 where something is lost, repeated or too slow."""
+    from labkit.demo import run_demo
+
+    figures, failures = run_demo(Lab(), report=_say)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(figures, indent=2) + "\n")
+    if as_json:
+        _print_json(figures)
+    else:
+        table = Table("figure", "value", box=None)
+        for name, value in figures.items():
+            table.add_row(name, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value))
+        console.print(table)
+    for failure in failures:
+        _say(f"FAILED: {failure}")
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ledger(
+    wait: Annotated[float, typer.Option(help="Wait at most this many seconds for what is under way.")] = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Balance rows against events against predictions, by id. Exits with 1 where the account does not balance."""
+    account = Lab().ledger(wait_s=wait)
+    if as_json:
+        _print_json(account.as_dict())
+    else:
+        table = Table("account of mnist_test", "", box=None)
+        for name, value in account.as_dict().items():
+            shown = f"{len(value)}: {', '.join(map(str, value[:8]))}" if isinstance(value, list) and value else value
+            table.add_row(name.replace("_", " "), str(len(value)) if value == [] else str(shown))
+        console.print(table)
+    if not account.balanced:
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    service: Annotated[str, typer.Argument(help="postgres, kafka, connect, scorer or supervisord.")],
+    lines: Annotated[int, typer.Option(help="How many lines.")] = 40,
+) -> None:
+    """Print the last lines of a service's log."""
+    print(Lab().stack.log(service, lines))
+
+
+@app.command()
+def down(
+    keep_data: Annotated[bool, typer.Option("--keep-data", help="Keep rows, topics and models for the next start.")] = False,
+) -> None:
+    """Stop everything and leave nothing behind: the rows, topics and models go, too."""
+    Lab().down(keep_data=keep_data, report=_say)
+    console.print("The lab is down." if keep_data else "The lab is down and its data are gone.")
+
+
+def main() -> None:
+    """Run the command line; an error a person can mend is two lines, not a traceback."""
+    try:
+        app()
+    except LabError as error:
+        _say(f"✗ {error.problem}")
+        if error.fix:
+            _say(f"  → {error.fix}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _say("interrupted; run the same command again to go on")
+        sys.exit(130)

@@ -1,0 +1,268 @@
+"""Lab: the one object a notebook holds. It wires the rooms and does nothing else."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from labkit.capture.configs import load_config
+from labkit.capture.connect import ConnectClient
+from labkit.database import DigitTables
+from labkit.digits import load_digits
+from labkit.errors import LabError
+from labkit.ledger import Ledger, take_ledger
+from labkit.sender import SampleSender
+from labkit.settings import TEST_TABLE, TRAIN_TABLE, Endpoints, Settings, load_endpoints, load_settings
+from labkit.stack.base import Report, ServiceStatus, Stack
+from labkit.stack.embedded import EmbeddedStack
+from labkit.stream.topics import create_topics
+
+if TYPE_CHECKING:
+    import keras
+
+    from labkit.model.live_view import LiveView
+    from labkit.model.training import Training
+    from labkit.widgets import Dashboard
+
+# TensorFlow takes seconds and half a gigabyte: what needs it is imported where it is used, so that `labkit status`
+# and its like answer at once.
+
+ROUTES = ("csv", "bytes")
+TEST_DIGITS = 200
+
+
+class Lab:
+    """The servers, the digits, the model and the screen of one lab.
+
+    Args:
+        settings: By default those of this machine and environment.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+        self.stack: Stack = EmbeddedStack(self.settings)
+        self._tables: DigitTables | None = None
+        self._sender: SampleSender | None = None
+        self._view: LiveView | None = None
+
+    def __repr__(self) -> str:
+        try:
+            return f"Lab at {self.settings.home}, Kafka at {self.endpoints.kafka}"
+        except LabError as error:
+            return f"Lab at {self.settings.home}: {error.problem}"
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the servers answer.
+
+        Raises:
+            LabError: The lab has not been started.
+        """
+        return load_endpoints(self.settings)
+
+    @property
+    def kafka(self) -> str:
+        """Kafka's bootstrap server, ``host:port``."""
+        return self.endpoints.kafka
+
+    @property
+    def tables(self) -> DigitTables:
+        """The digit tables."""
+        if self._tables is None:
+            self._tables = DigitTables(self.endpoints)
+        return self._tables
+
+    @property
+    def connect(self) -> ConnectClient:
+        """Kafka Connect's REST interface."""
+        return ConnectClient(self.endpoints.connect)
+
+    def up(self, report: Report = print) -> "Lab":
+        """Start the servers that do not run yet; make tables, roles and topics where they are missing.
+
+        Running it again is harmless and quick. Returns itself.
+
+        Raises:
+            LabError: Something on this machine is in the way; the message says what and how to mend it.
+        """
+        self.stack.up(report)
+        self.tables.setup()
+        create_topics(self.endpoints)
+        return self
+
+    def down(self, *, keep_data: bool = False, report: Report = print) -> None:
+        """Stop everything; delete the lab's folder with all rows, too, unless told to keep the data."""
+        self.close()
+        self.stack.down(keep_data=keep_data, report=report)
+
+    def close(self) -> None:
+        """Let go of the servers without stopping them."""
+        if self._view is not None:
+            self._view.stop()
+            self._view = None
+        if self._sender is not None:
+            self._sender.stop()
+            self._sender = None
+        if self._tables is not None:
+            self._tables.close()
+            self._tables = None
+
+    def load_digits(self, source: str = "bundled", *, augment: int | None = None, test: int = TEST_DIGITS) -> str:
+        """Fill the tables with a source's digits by COPY, unless they hold some already.
+
+        Args:
+            source: ``bundled`` or ``mnist``.
+            augment: Varied copies of each training digit; by default as many as the source needs.
+            test: How many test digits; none of them is a training digit.
+
+        Returns:
+            One line that says what the tables hold.
+
+        Raises:
+            LabError: An unknown source, MNIST cannot be downloaded, or PostgreSQL is away.
+        """
+        for table, split in ((TRAIN_TABLE, "train"), (TEST_TABLE, "test")):
+            if self.tables.count(table) == 0:
+                digits = load_digits(source, split) if split == "test" else load_digits(source, split, augment=augment)
+                self.tables.copy(digits.take(test) if split == "test" else digits, table)
+        return ", ".join(f"{table}: {self.tables.count(table):,} digits" for table in (TRAIN_TABLE, TEST_TABLE))
+
+    def capture(self, *routes: str) -> None:
+        """Register the connectors of the named routes, all of the lab's own by default. Repeating it is harmless.
+
+        Raises:
+            LabError: An unknown route, or Debezium refused.
+        """
+        for route in routes or ROUTES:
+            self.connect.register(load_config(route, self.endpoints, self.settings))
+
+    def release(self, route: str) -> None:
+        """Remove a route's connector and its replication slot, which would otherwise keep WAL for ever."""
+        connector = load_config(route, self.endpoints, self.settings)
+        self.connect.delete(connector.name)
+        deadline = time.monotonic() + 10
+        while connector.slot in self.tables.slots():
+            self.tables.drop_slot(connector.slot)
+            if time.monotonic() > deadline:
+                raise LabError(f"replication slot {connector.slot!r} is still in use", "labkit status")
+            time.sleep(0.2)
+
+    def train(self, *, seed: int | None = None, verbose: int | str = 0) -> "Training":
+        """Train the talk's network from the training topic.
+
+        Raises:
+            LabError: There are no training digits in Kafka.
+        """
+        from labkit.model.training import train_from_topic
+        from labkit.stream.reading import wait_for_records
+        from labkit.settings import CSV_PREFIX, table_topic
+
+        rows = self.tables.count(TRAIN_TABLE)
+        if rows == 0:
+            raise LabError(f"{TRAIN_TABLE} is empty", "lab.load_digits() or: labkit train --load bundled")
+        wait_for_records(self.kafka, table_topic(CSV_PREFIX, TRAIN_TABLE), rows)
+        return train_from_topic(self.kafka, seed=seed, verbose=verbose)
+
+    def publish(self, model: "keras.Model") -> str:
+        """Make a model the one that scores, and start the scorer. Returns the model's version.
+
+        Raises:
+            LabError: The model does not take digits.
+        """
+        from labkit.model.store import ModelStore
+
+        version = ModelStore(self.settings.home / "models").publish(model)
+        self.stack.start_service("scorer")
+        return version
+
+    def insert(self, pixels: npt.NDArray[np.uint8], label: int | None) -> int:
+        """Insert one digit into ``mnist_test``; returns its row id."""
+        return self.tables.insert(pixels, label)
+
+    def relabel(self, row_id: int, label: int | None) -> None:
+        """Say what a digit in ``mnist_test`` really is."""
+        self.tables.relabel(row_id, label)
+
+    def delete(self, row_id: int) -> None:
+        """Delete a digit from ``mnist_test``."""
+        self.tables.delete(row_id)
+
+    @property
+    def sender(self) -> SampleSender:
+        """Sends bundled test digits."""
+        if self._sender is None:
+            self._sender = SampleSender(self.tables, load_digits("bundled", "test"))
+        return self._sender
+
+    def start_sending(self, rate: float) -> None:
+        """Insert test digits in the background, ``rate`` a second, until `stop_sending`."""
+        self.sender.start(rate)
+
+    def stop_sending(self) -> None:
+        """Stop inserting test digits."""
+        if self._sender is not None:
+            self._sender.stop()
+
+    @property
+    def sending(self) -> bool:
+        """Whether test digits are being inserted in the background."""
+        return self._sender is not None and self._sender.sending
+
+    @property
+    def view(self) -> "LiveView":
+        """The live view of events, predictions and score, read in the background from the first use on."""
+        if self._view is None:
+            from labkit.model.live_view import LiveView
+
+            self._view = LiveView(self.kafka).start()
+        return self._view
+
+    def dashboard(self) -> "Dashboard":
+        """The dashboard, for the last line of a cell."""
+        from labkit.widgets import Dashboard
+
+        return Dashboard(self, self.view.state)
+
+    def ledger(self, wait_s: float = 0.0) -> Ledger:
+        """Balance rows against events against predictions.
+
+        Args:
+            wait_s: Wait at most this long until all that was sent has arrived, seconds.
+        """
+        deadline = time.monotonic() + wait_s
+        while True:
+            ledger = take_ledger(self.tables, self.kafka)
+            if ledger.lost == 0 or time.monotonic() > deadline:
+                return ledger
+            time.sleep(0.3)
+
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+        """Wait until something is so.
+
+        Raises:
+            LabError: It was not so in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise LabError(f"waited {timeout_s:.0f} s in vain: {what}", "labkit status")
+            time.sleep(0.05)
+
+    def status(self) -> list[ServiceStatus]:
+        """How each server and each connector is."""
+        services = self.stack.status()
+        if any(service.name == "connect" and service.healthy for service in services):
+            for name in self.connect.names():
+                services.append(self._connector_status(name))
+        return services
+
+    def _connector_status(self, name: str) -> ServiceStatus:
+        status = self.connect.status(name)
+        parts = [status["connector"], *status["tasks"]] if status else []
+        states = {part["state"] for part in parts}
+        trace = next((part["trace"].splitlines()[0] for part in parts if "trace" in part), "")
+        healthy = len(parts) > 1 and states == {"RUNNING"}
+        state = "running" if healthy else "failed" if "FAILED" in states else "starting"
+        return ServiceStatus(name=name, state=state, healthy=healthy, note=trace)

@@ -1,0 +1,218 @@
+"""The live scorer: change events in, predictions out, none lost and none repeated."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from labkit.capture.event import ChangeEvent
+from labkit.digits import PIXELS
+from labkit.errors import LabError
+from labkit.model.prediction import Prediction
+from labkit.model.store import ModelStore
+from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_topic
+from labkit.stream.events import NotADigitError, decode_event
+from labkit.model.prediction_records import decode_prediction, encode_prediction
+from labkit.stream.reading import open_reader
+from labkit.stream.topics import offset_range
+
+log = logging.getLogger(__name__)
+
+EVENTS_TOPIC = table_topic(BYTES_PREFIX, TEST_TABLE)
+GROUP = "labkit-scorer"
+"""The consumer group whose committed offsets tell how far scoring is."""
+MAX_BATCH = 512
+RETRY_S = 0.5
+TAIL = 50
+"""How many of the newest predictions are looked at for where to go on."""
+
+Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+
+class Scorer:
+    """Reads change events, predicts in micro-batches, records the predictions, then commits the offsets.
+
+    A prediction carries the offset of its event and goes to the partition of the same number. So the predictions topic
+    itself says how far scoring is, in the same write that records the prediction: after a crash the scorer goes on
+    behind the last recorded one. The committed offsets come after and are for those who watch the lag.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+        store: Where models are published; a newer one is taken up between two batches.
+    """
+
+    def __init__(self, servers: str, store: ModelStore) -> None:
+        self._servers = servers
+        self._store = store
+        self._version: str | None = None
+        self._predict: Predict | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Score until told to stop. While the broker is away, keep trying."""
+        self._wait_for_model(stop)
+        while not stop.is_set():
+            try:
+                self._run_connected(stop)
+            except (KafkaError, LabError) as error:
+                log.warning("scoring interrupted, trying again: %s", error)
+                stop.wait(RETRY_S)
+
+    def _run_connected(self, stop: threading.Event) -> None:
+        positions = resume_positions(self._servers)
+        consumer = open_reader(self._servers, positions, group_id=GROUP, max_poll_records=MAX_BATCH)
+        # acks=all and idempotence are kafka-python's defaults; linger 0: a prediction waits for no company.
+        producer = KafkaProducer(bootstrap_servers=self._servers, delivery_timeout_ms=10_000, request_timeout_ms=5_000)
+        try:
+            while not stop.is_set():
+                polled = consumer.poll(timeout_ms=500)
+                records = [record for batch in polled.values() for record in batch]
+                if records:
+                    self._score(records, producer)
+                    _commit(consumer, records)
+        finally:
+            producer.close(timeout=1)
+            consumer.close()
+
+    def _score(self, records: Sequence[ConsumerRecord], producer: KafkaProducer) -> None:
+        read_ms = time.time() * 1000
+        events = _decode(records)
+        predict, version = self._current_model()
+        images = [event.pixels for event in events if event.pixels is not None]
+        answers = iter(predict(np.frombuffer(b"".join(images), np.uint8).reshape(-1, PIXELS)) if images else ())
+        predicted_ms = time.time() * 1000
+        sent = [
+            producer.send(
+                PREDICTIONS_TOPIC,
+                key=str(event.row_id).encode(),
+                value=encode_prediction(
+                    _prediction(event, None if event.pixels is None else next(answers), version, read_ms, predicted_ms)
+                ),
+                partition=event.partition,
+            )
+            for event in events
+        ]
+        for future in sent:
+            future.get(timeout=15)
+
+    def _current_model(self) -> tuple[Predict, str]:
+        version = self._store.current_version()
+        if version is not None and version != self._version:
+            self._predict = compile_predict(self._store, version)
+            self._version = version
+            log.info("scoring with model %s", version)
+        assert self._predict is not None and self._version is not None, "run() waits for the first model"
+        return self._predict, self._version
+
+    def _wait_for_model(self, stop: threading.Event) -> None:
+        if self._store.current_version() is None:
+            log.info("waiting for a model to be published")
+        while self._store.current_version() is None:
+            if stop.wait(0.2):
+                return
+        self._current_model()
+
+
+def compile_predict(store: ModelStore, version: str) -> Predict:
+    """A function from uint8 images (n, 784) to probabilities (n, 10), float32.
+
+    Compiled once with tf.function: a hundred times quicker for one image than ``model.predict``.
+    """
+    model = store.load(version)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, PIXELS), tf.uint8)])
+    def probabilities(images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(model(tf.cast(images, tf.float32) / 255.0))
+
+    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return probabilities(images).numpy()
+
+    # Trace and warm up now, not on the first digit somebody waits for.
+    predict(np.zeros((1, PIXELS), np.uint8))
+    return predict
+
+
+def resume_positions(servers: str) -> dict[TopicPartition, int]:
+    """Where to go on: behind the last event that has a recorded prediction, in each partition.
+
+    Raises:
+        LabError: A topic is missing, or the broker is away.
+    """
+    positions = {partition: first for partition, (first, _) in offset_range(servers, EVENTS_TOPIC).items()}
+    for partition, (first, end) in offset_range(servers, PREDICTIONS_TOPIC).items():
+        source = TopicPartition(EVENTS_TOPIC, partition.partition)
+        scored = _last_scored_offset(servers, partition, first, end)
+        if scored is not None and source in positions:
+            positions[source] = scored + 1
+    return positions
+
+
+def _last_scored_offset(servers: str, partition: TopicPartition, first: int, end: int) -> int | None:
+    """Event offset in the newest prediction of a partition; records that are no predictions are passed over."""
+    stop = end
+    while stop > first:
+        start = max(first, stop - TAIL)
+        found: int | None = None
+        reader = open_reader(servers, {partition: start})
+        try:
+            while reader.position(partition) < stop:
+                for record in reader.poll(timeout_ms=500).get(partition, []):
+                    if record.offset < stop:
+                        try:
+                            found = decode_prediction(record).offset
+                        except LabError as error:
+                            log.warning("%s", error)
+        finally:
+            reader.close()
+        if found is not None:
+            return found
+        stop = start
+    return None
+
+
+def _decode(records: Sequence[ConsumerRecord]) -> list[ChangeEvent]:
+    events: list[ChangeEvent] = []
+    for record in records:
+        try:
+            events.append(decode_event(record))
+        except NotADigitError as error:
+            log.warning("%s", error)
+    return events
+
+
+def _prediction(
+    event: ChangeEvent,
+    probabilities: npt.NDArray[np.float32] | None,
+    version: str,
+    read_ms: float,
+    predicted_ms: float,
+) -> Prediction:
+    return Prediction(
+        table=event.table,
+        row_id=event.row_id,
+        operation=event.operation,
+        label=event.label,
+        predicted=None if probabilities is None else int(probabilities.argmax()),
+        probabilities=() if probabilities is None else tuple(float(value) for value in probabilities),
+        model_version=version,
+        lsn=event.lsn,
+        partition=event.partition,
+        offset=event.offset,
+        committed_ms=event.committed_ms,
+        captured_ms=event.captured_ms,
+        recorded_ms=event.recorded_ms,
+        read_ms=read_ms,
+        predicted_ms=predicted_ms,
+    )
+
+
+def _commit(consumer: KafkaConsumer, records: Sequence[ConsumerRecord]) -> None:
+    newest = {TopicPartition(record.topic, record.partition): record.offset for record in records}
+    consumer.commit_async({partition: OffsetAndMetadata(offset + 1, "", -1) for partition, offset in newest.items()})

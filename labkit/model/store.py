@@ -1,0 +1,71 @@
+"""Published models: numbered files in one folder, and a note that says which one scores now."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import keras
+
+from labkit.digits import PIXELS
+from labkit.errors import LabError
+from labkit.model.network import CLASSES
+
+
+class ModelStore:
+    """A folder of models. Publishing is atomic: a reader sees the old model or the new one.
+
+    Args:
+        folder: Where the models are; made when needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._current = folder / "current"
+
+    def publish(self, model: keras.Model) -> str:
+        """Save a model and make it the one that scores.
+
+        Args:
+            model: Takes (n, 784) float32 and gives (n, 10) logits.
+
+        Returns:
+            Its version, ``v1``, ``v2`` and so on.
+
+        Raises:
+            LabError: The model's shapes are others.
+        """
+        shapes = (tuple(model.input_shape or ()), tuple(model.output_shape or ()))
+        if shapes != ((None, PIXELS), (None, CLASSES)):
+            raise LabError(
+                f"a model that scores digits takes (None, {PIXELS}) and gives (None, {CLASSES}), not {shapes}",
+                "build it with labkit.build_network(), or with the same input and output",
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        version = f"v{1 + max((int(path.stem[1:]) for path in self._folder.glob('v*.keras')), default=0)}"
+        with tempfile.TemporaryDirectory(dir=self._folder) as staging:
+            path = Path(staging, "model.keras")
+            model.save(path)
+            os.replace(path, self._folder / f"{version}.keras")
+            note = Path(staging, "current")
+            note.write_text(version)
+            os.replace(note, self._current)
+        return version
+
+    def current_version(self) -> str | None:
+        """Version of the model that scores now; None before the first was published."""
+        try:
+            return self._current.read_text()
+        except FileNotFoundError:
+            return None
+
+    def load(self, version: str) -> keras.Model:
+        """Load a published model.
+
+        Raises:
+            LabError: There is none of that version, or its file cannot be read.
+        """
+        path = self._folder / f"{version}.keras"
+        try:
+            return keras.models.load_model(path, compile=False)
+        except (OSError, ValueError) as error:
+            raise LabError(f"model {version} cannot be loaded: {error}", "train and publish it again") from error

@@ -1,0 +1,65 @@
+"""Training and evaluating the talk's network on Kafka topics."""
+
+import time
+from dataclasses import dataclass
+
+import keras
+
+from labkit.model.network import build_network, decode_csv_record
+from labkit.settings import CSV_PREFIX, TEST_TABLE, TRAIN_TABLE, table_topic
+from labkit.stream.tensors import group_dataset
+
+BATCH_SIZE = 64
+EPOCHS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What came of a training.
+
+    Attributes:
+        model: The trained network.
+        digits: Training digits read from the topic.
+        seconds: From the first read to the last epoch's end.
+        accuracy: Share of the last epoch's training digits that were right.
+    """
+
+    model: keras.Sequential
+    digits: int
+    seconds: float
+    accuracy: float
+
+
+def train_from_topic(
+    servers: str, *, epochs: int = EPOCHS, seed: int | None = None, verbose: int | str = 0
+) -> Training:
+    """Train the talk's network by reading the CSV route's training topic through tensorflow-io.
+
+    Raises:
+        LabError: The topic is missing, or the broker is away.
+    """
+    started = time.monotonic()
+    records = group_dataset(servers, table_topic(CSV_PREFIX, TRAIN_TABLE))
+    # A stream can be read once; the cache keeps it for the epochs after the first.
+    digits = records.map(decode_csv_record).cache()
+    model = build_network(seed)
+    history = model.fit(
+        digits.shuffle(10_000, seed=seed).batch(BATCH_SIZE), epochs=epochs, verbose=verbose  # pyright: ignore
+    )
+    return Training(
+        model=model,
+        digits=sum(1 for _ in digits),
+        seconds=time.monotonic() - started,
+        accuracy=float(history.history["sparse_categorical_accuracy"][-1]),
+    )
+
+
+def evaluate_on_topic(model: keras.Model, servers: str) -> float:
+    """Accuracy of a model on the CSV route's test topic, as it stands now.
+
+    Raises:
+        LabError: The topic is missing, or the broker is away.
+    """
+    digits = group_dataset(servers, table_topic(CSV_PREFIX, TEST_TABLE)).map(decode_csv_record).batch(BATCH_SIZE)
+    _loss, accuracy = model.evaluate(digits, verbose=0)
+    return float(accuracy)

@@ -1,0 +1,110 @@
+"""Sends sample digits into the database at a steady rate, from a background thread."""
+
+import itertools
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from labkit.database import DigitTables
+from labkit.digits import Digits
+from labkit.errors import LabError
+
+MAX_RATE = 1000.0
+
+
+def check_rate(rate: object) -> float:
+    """A rate in digits per second, as a number.
+
+    Raises:
+        LabError: Not a number, or not within (0, 1000].
+    """
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not math.isfinite(rate) or not 0 < rate <= MAX_RATE:
+        raise LabError(f"a rate of {rate!r} digits per second cannot be kept", f"a number above 0, at most {MAX_RATE:.0f}")
+    return float(rate)
+
+
+class SampleSender:
+    """Inserts digits one by one, each in a transaction of its own, as an application would.
+
+    Args:
+        tables: The database.
+        digits: The samples; sent in order, over and over.
+    """
+
+    def __init__(self, tables: DigitTables, digits: Digits) -> None:
+        if len(digits) == 0:
+            raise LabError("there are no digits to send", "labkit.load_digits('bundled', 'test') always has some")
+        self._tables = tables
+        self._samples = itertools.cycle(zip(digits.images, digits.labels, strict=True))
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.sent = 0
+        self.problem = ""
+
+    @property
+    def sending(self) -> bool:
+        """Whether the background thread sends."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, rate: float) -> None:
+        """Send in the background until `stop`; a second start changes the rate.
+
+        Raises:
+            LabError: The rate cannot be kept.
+        """
+        rate = check_rate(rate)
+        self.stop()
+        self._stop.clear()
+        self.problem = ""
+        self._thread = threading.Thread(target=self._send_until_stopped, args=(rate,), name="labkit-sender", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop sending; the digit under way is finished."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+    def send(self, count: int, rate: float, on_sent: Callable[[int, float], None] | None = None) -> list[int]:
+        """Send a number of digits and return when the last is committed.
+
+        Args:
+            count: How many.
+            rate: Digits per second.
+            on_sent: Called after each with its row id and when its insert began, milliseconds since the Unix epoch.
+
+        Returns:
+            The row ids.
+
+        Raises:
+            LabError: The rate or the count makes no sense, or the database stayed away.
+        """
+        rate = check_rate(rate)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise LabError(f"{count!r} digits cannot be sent", "a whole number, 0 or more")
+        started = time.monotonic()
+        ids: list[int] = []
+        for number in range(count):
+            time.sleep(max(0.0, started + number / rate - time.monotonic()))
+            began_ms = time.time() * 1000
+            ids.append(self._send_one())
+            if on_sent is not None:
+                on_sent(ids[-1], began_ms)
+        return ids
+
+    def _send_one(self) -> int:
+        image, label = next(self._samples)
+        row_id = self._tables.insert(image, int(label))
+        self.sent += 1
+        return row_id
+
+    def _send_until_stopped(self, rate: float) -> None:
+        started, number = time.monotonic(), 0
+        while not self._stop.wait(max(0.0, started + number / rate - time.monotonic())):
+            try:
+                self._send_one()
+            except LabError as error:
+                self.problem = str(error)
+                return
+            number += 1

@@ -1,0 +1,70 @@
+"""From a Kafka record of the bytes route to a change event."""
+
+from typing import Any, cast
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from labkit.capture.event import OPERATION_NAMES, ChangeEvent, Operation
+from labkit.digits import PIXELS
+from labkit.errors import LabError
+
+
+class NotADigitError(LabError):
+    """A record that is no change event of a digit row."""
+
+
+def decode_event(record: ConsumerRecord) -> ChangeEvent:
+    """Decode one record of the bytes route.
+
+    The key is the row id, the value the 784 pixels or nothing, and Debezium's headers carry the rest.
+
+    Args:
+        record: A record as kafka-python returns it, nothing deserialised.
+
+    Raises:
+        NotADigitError: The record is not of that form; the message says where it is and what is wrong.
+    """
+    headers: dict[str, bytes | None] = dict(record.headers)
+    value: bytes | None = record.value
+    try:
+        operation = _text(headers, "__op")
+        if operation not in OPERATION_NAMES:
+            raise ValueError(f"unknown operation {operation!r}")
+        if operation != "d" and (value is None or len(value) != PIXELS):
+            raise ValueError(f"{0 if value is None else len(value)} bytes are no {PIXELS} pixels")
+        label = headers.get("__after_label")
+        number = None if label is None else int(label)
+        if number is not None and not 0 <= number <= 9:
+            raise ValueError(f"label {number} is no digit")
+        transaction = headers.get("__source_txId")
+        return ChangeEvent(
+            table=str(record.topic).rpartition(".")[2],
+            row_id=int(cast(bytes, record.key)),
+            operation=cast(Operation, operation),
+            label=None if operation == "d" else number,
+            pixels=None if operation == "d" else value,
+            lsn=int(_text(headers, "__source_lsn")),
+            transaction=None if transaction is None else int(transaction),
+            committed_ms=int(_text(headers, "__source_ts_us")) / 1000,
+            captured_ms=int(_text(headers, "__ts_us")) / 1000,
+            recorded_ms=float(record.timestamp),
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+    except (TypeError, ValueError, KeyError) as error:
+        raise NotADigitError(
+            f"record {record.topic}[{record.partition}]@{record.offset} is no digit: {_reason(error)}",
+            "it is passed over; find out who else writes to this topic",
+        ) from error
+
+
+def _text(headers: dict[str, bytes | None], name: str) -> str:
+    value: Any = headers[name]
+    if value is None:
+        raise ValueError(f"header {name} is empty")
+    return cast(bytes, value).decode()
+
+
+def _reason(error: Exception) -> str:
+    return f"header {error} is missing" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,87 @@
+"""Reading a topic with kafka-python: only committed records, and with a known end where one is wanted."""
+
+import time
+from collections.abc import Iterator, Mapping
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+
+from labkit.errors import LabError
+from labkit.stream.topics import offset_range
+
+
+def open_reader(servers: str, positions: Mapping[TopicPartition, int], **options: object) -> KafkaConsumer:
+    """A consumer that starts at given offsets, belongs to no group and sees committed records only.
+
+    Outside a group, a restart need not wait until the broker has noticed that the reader before it was killed.
+
+    Raises:
+        LabError: The broker is away.
+    """
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=servers,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            **options,
+        )
+    except KafkaError as error:
+        raise LabError(f"no Kafka broker answers at {servers}", "labkit up") from error
+    consumer.assign(list(positions))
+    for partition, offset in positions.items():
+        consumer.seek(partition, offset)
+    return consumer
+
+
+def read_to_present_end(servers: str, topic: str) -> Iterator[ConsumerRecord]:
+    """Every committed record of a topic, from its first to the one that is last now.
+
+    The end is the offset that the broker names at the start, so that a topic still being written to ends as well.
+
+    Raises:
+        LabError: There is no such topic, or the broker is away.
+    """
+    ranges = offset_range(servers, topic)
+    pending = {partition: end for partition, (first, end) in ranges.items() if end > first}
+    consumer = open_reader(servers, {partition: ranges[partition][0] for partition in pending})
+    try:
+        while pending:
+            for records in consumer.poll(timeout_ms=500, max_records=5000).values():
+                for record in records:
+                    if record.offset < ranges[TopicPartition(record.topic, record.partition)][1]:
+                        yield record
+            # The position passes transaction markers, which no poll returns.
+            for partition in [p for p, end in pending.items() if consumer.position(p) >= end]:
+                del pending[partition]
+                consumer.pause(partition)
+    finally:
+        consumer.close()
+
+
+def wait_for_records(servers: str, topic: str, count: int, timeout_s: float = 60.0) -> None:
+    """Wait until a topic holds at least so many committed records.
+
+    Raises:
+        LabError: It did not in time; the message says how many it holds.
+    """
+    positions = {partition: first for partition, (first, _) in offset_range(servers, topic).items()}
+    consumer = open_reader(servers, positions)
+    deadline = time.monotonic() + timeout_s
+    seen = 0
+    try:
+        while seen < count:
+            seen += sum(len(records) for records in consumer.poll(timeout_ms=200, max_records=5000).values())
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"topic {topic} holds {seen} of {count} records after {timeout_s:.0f} s",
+                    "labkit status tells whether the connector runs",
+                )
+    finally:
+        consumer.close()
+
+
+def count_records(servers: str, topic: str) -> int:
+    """Committed records in a topic now. Counted by reading: offsets count transaction markers too."""
+    return sum(1 for _ in read_to_present_end(servers, topic))

@@ -1,0 +1,74 @@
+"""Kafka topics: making them before anyone reads, and where they end."""
+
+from collections.abc import Mapping
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from labkit.errors import LabError
+from labkit.settings import (
+    BYTES_PREFIX,
+    CSV_PREFIX,
+    PREDICTIONS_TOPIC,
+    TEST_TABLE,
+    TRAIN_TABLE,
+    Endpoints,
+    table_topic,
+)
+
+# A heartbeat only says that all is well: an hour of them is plenty, in small segments so that old ones can go.
+HEARTBEAT_CONFIG = {"retention.ms": "3600000", "segment.bytes": "1048576"}
+
+
+def create_topics(endpoints: Endpoints) -> None:
+    """Make the lab's topics where they are missing, one partition each.
+
+    A topic that no event has reached yet does not exist, and a consumer subscribed to it would wait for nothing.
+    """
+    wanted = [table_topic(prefix, table) for prefix in (CSV_PREFIX, BYTES_PREFIX) for table in (TRAIN_TABLE, TEST_TABLE)]
+    new = [NewTopic(name, 1, 1) for name in [*wanted, PREDICTIONS_TOPIC]]
+    new += [NewTopic(f"__debezium-heartbeat.{prefix}", 1, 1, topic_configs=HEARTBEAT_CONFIG)
+            for prefix in (CSV_PREFIX, BYTES_PREFIX)]
+    admin = _admin(endpoints)
+    try:
+        existing = set(admin.list_topics())
+        missing = [topic for topic in new if topic.name not in existing]
+        if missing:
+            try:
+                admin.create_topics(missing)
+                admin.wait_for_topics([topic.name for topic in missing])
+            except TopicAlreadyExistsError:
+                pass  # Another start made them in the meantime.
+    finally:
+        admin.close()
+
+
+def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
+    """First and next offset of each partition of a topic.
+
+    Transaction markers take offsets too: the difference is not a count of records.
+
+    Raises:
+        LabError: There is no such topic, or the broker is away.
+    """
+    try:
+        consumer = KafkaConsumer(bootstrap_servers=servers, isolation_level="read_committed")
+    except KafkaError as error:
+        raise LabError(f"no Kafka broker answers at {servers}", "labkit up") from error
+    try:
+        numbers = consumer.partitions_for_topic(topic)
+        if not numbers:
+            raise LabError(f"there is no topic {topic!r}", "labkit up makes the lab's topics")
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        first, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        return {partition: (first[partition], end[partition]) for partition in partitions}
+    finally:
+        consumer.close()
+
+
+def _admin(endpoints: Endpoints) -> KafkaAdminClient:
+    try:
+        return KafkaAdminClient(bootstrap_servers=endpoints.kafka)
+    except KafkaError as error:
+        raise LabError(f"no Kafka broker answers at {endpoints.kafka}", "labkit up") from error

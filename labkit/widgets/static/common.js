@@ -1,0 +1,148 @@
+// What the widgets share. Python puts this text in front of each widget's own script (see assets.py).
+
+/** An element with attributes, event listeners (keys that start with "on") and children. Text stays text. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/**
+ * Call `draw` now and once a frame in which any of the traits changed: a burst costs one drawing.
+ * Returns the function that ends it.
+ */
+function watch(model, traits, draw) {
+  const events = traits.map((trait) => `change:${trait}`).join(" ");
+  let frame = null;
+  const schedule = () => {
+    frame ??= requestAnimationFrame(() => {
+      frame = null;
+      draw();
+    });
+  };
+  model.on(events, schedule);
+  draw();
+  return () => {
+    model.off(events, schedule);
+    if (frame !== null) cancelAnimationFrame(frame);
+  };
+}
+
+/** Set a text only if it differs: a screen reader speaks a live region at every change of its nodes. */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** The bytes of a Bytes trait. */
+function bytesOf(view) {
+  return view ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array();
+}
+
+/** Paint one 28×28 image on a canvas of 28×28 pixels, white on black; black where there is none. */
+function paintDigit(canvas, bytes, offset = 0) {
+  canvas.width = canvas.height = 28;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(28, 28);
+  for (let i = 0; i < 784; i++) {
+    image.data.fill(bytes[offset + i] ?? 0, 4 * i, 4 * i + 3);
+    image.data[4 * i + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+}
+
+/** Milliseconds for people. */
+function milliseconds(value) {
+  if (value === null || value === undefined) return "–";
+  if (value > 0 && value < 1) return "<1 ms";
+  return value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
+}
+
+/** A share of 1 as a percentage with one decimal. */
+function percent(share) {
+  return share === null || share === undefined ? "–" : `${(100 * share).toFixed(1)} %`;
+}
+
+/** Right, wrong or unknown: a sign and a word, so that colour is never alone. */
+function verdict(right) {
+  if (right === true) return ["✓", "right", "good"];
+  if (right === false) return ["✗", "wrong", "bad"];
+  return ["?", "no label", "unknown"];
+}
+
+/** Keep plain keys from the notebook, which takes 1 to 6, Enter, arrows and "d d" for commands of its own. */
+function keepKeys(root) {
+  root.addEventListener("keydown", (event) => {
+    const forNotebook = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+    if (!forNotebook) event.stopPropagation();
+  });
+}
+
+/** Write a request. The clock keeps numbers of two pages on one kernel apart. */
+function sendRequest(model, fields) {
+  const last = model.get("outbox")?.seq ?? 0;
+  model.set("outbox", { seq: Math.max(Date.now(), last + 1), ...fields });
+  model.save_changes();
+}
+
+/** Whether the newest request still waits for the kernel, or for its end. */
+function isWaiting(model) {
+  const sent = model.get("outbox")?.seq ?? 0;
+  return model.get("busy") || sent > model.get("received");
+}
+
+/** The status line: what came of the newest request. Returns [element, stop]. */
+function statusLine(model) {
+  const line = make("p", { class: "lk-status", role: "status", "aria-live": "polite" });
+  let timer = null;
+  const draw = () => {
+    clearTimeout(timer);
+    const untaken = (model.get("outbox")?.seq ?? 0) > model.get("received");
+    // A kernel that runs a cell takes no request until the cell ends.
+    if (untaken) timer = setTimeout(() => show("info", "waiting for the kernel: it may be busy with a cell"), 600);
+    else show(model.get("status_kind"), model.get("status"));
+  };
+  const show = (kind, text) => {
+    const sign = { ok: "✓ ", error: "! ", info: "" }[kind];
+    line.dataset.kind = kind;
+    setText(line, text ? sign + text : "");
+  };
+  const stop = watch(model, ["outbox", "received", "status", "status_kind"], draw);
+  return [line, () => (clearTimeout(timer), stop())];
+}
+
+/**
+ * Controls to relabel and to delete a row. While somebody points at them or has the focus in them, `hold(true)` asks
+ * that nothing moves away under the hand; sending lets go.
+ */
+function rowControls(model, row, { lead, hold }) {
+  const name = `row ${row.row_id}`;
+  const hands = new Set(); // "pointer" and "focus": an open menu keeps the focus while the pointer leaves.
+  const on = (hand) => (hands.add(hand), hold(true));
+  const off = (hand) => hands.delete(hand) && hold(hands.size > 0);
+  const send = (fields) => {
+    sendRequest(model, { table: row.table, row_id: row.row_id, ...fields });
+    hands.clear();
+    hold(false);
+  };
+  const select = make("select", { "aria-label": `new label for ${name}` }, make("option", { value: "" }, "…"));
+  for (let digit = 0; digit < 10; digit++) select.append(make("option", { value: digit }, String(digit)));
+  const relabel = () => {
+    if (select.value === "") return select.focus();
+    send({ action: "relabel", label: Number(select.value) });
+    select.value = "";
+  };
+  return make("div", {
+    class: "lk-row-controls",
+    onpointerenter: (event) => event.pointerType === "mouse" && on("pointer"),
+    onpointerleave: (event) => event.pointerType === "mouse" && off("pointer"),
+    onfocusin: () => on("focus"),
+    onfocusout: (event) => event.currentTarget.contains(event.relatedTarget) || off("focus"),
+  },
+  make("label", {}, lead, select),
+  make("button", { type: "button", "aria-label": `relabel ${name}`, onclick: relabel }, "Relabel"),
+  make("button", { type: "button", "aria-label": `delete ${name}`, onclick: () => send({ action: "delete" }) }, "Delete"));
+}

@@ -1,0 +1,104 @@
+const SPEAK_EVERY_MS = 5000; // A screen reader is told the newest prediction no oftener than this.
+
+function render({ model, el }) {
+  let shown = null; // The prediction on the card, which a hold keeps there.
+  let held = false;
+  let spokenAt = 0;
+
+  const digit = make("canvas", { class: "lk-digit", role: "img" });
+  const facts = make("p", { class: "lk-hint" });
+  const answer = make("strong", { class: "lk-answer" });
+  const judged = make("span", { class: "lk-verdict" });
+  const truth = make("span");
+  const note = make("span", { class: "lk-hint" });
+  const bars = make("table", { class: "lk-bars", "aria-label": "probability of each digit" });
+  const body = make("tbody");
+  bars.append(body);
+  const lines = Array.from({ length: 10 }, (_, number) => {
+    const fill = make("span", { class: "lk-fill" });
+    const value = make("td", { class: "lk-value" });
+    const line = make("tr", {}, make("th", { scope: "row" }, String(number)),
+      make("td", { class: "lk-track" }, fill), value);
+    body.append(line);
+    return { line, fill, value };
+  });
+  const hops = make("dl", { class: "lk-hops" });
+  const controls = make("div", { class: "lk-card-controls" });
+  const [status, stopStatus] = statusLine(model);
+  const spoken = make("span", { class: "lk-unseen", role: "status", "aria-live": "polite" });
+  const empty = make("p", { class: "lk-empty" }, "No prediction yet. Draw a digit or send samples.");
+  const content = make("div", { class: "lk-card-body" },
+    make("div", { class: "lk-card-digit" }, digit,
+      make("div", { class: "lk-said" }, make("span", { class: "lk-hint" }, "predicted"), answer, judged, truth), facts),
+    bars);
+  const root = make("section", { class: "labkit labkit-card", "aria-label": "newest prediction" },
+    make("header", {}, make("h2", {}, "Newest prediction"), note),
+    empty, content, hops, controls, status, spoken);
+  el.replaceChildren(root);
+  keepKeys(root);
+
+  function hold(value) {
+    held = value;
+    draw();
+  }
+
+  function draw() {
+    const prediction = model.get("prediction");
+    const other = prediction?.key !== shown?.key;
+    if (held && shown && other) {
+      setText(note, `held on row ${shown.row_id} while you choose`);
+      return;
+    }
+    setText(note, "");
+    shown = prediction;
+    empty.hidden = prediction !== null;
+    content.hidden = hops.hidden = controls.hidden = prediction === null;
+    if (prediction === null) return;
+
+    root.dataset.rowId = prediction.row_id;
+    const bytes = bytesOf(model.get("image"));
+    paintDigit(digit, bytes);
+    digit.setAttribute("aria-label", bytes.length ? `digit of row ${prediction.row_id}` : "no image: row deleted");
+    setText(facts, `row ${prediction.row_id}, ${prediction.operation}, model ${prediction.model_version}`);
+    const [sign, word, kind] = verdict(prediction.right);
+    setText(answer, prediction.predicted === null ? "–" : String(prediction.predicted));
+    judged.className = `lk-verdict lk-${kind}`;
+    setText(judged, prediction.predicted === null ? "row deleted" : `${sign} ${word}`);
+    setText(truth, prediction.label === null ? "" : `true label ${prediction.label}`);
+    lines.forEach(({ line, fill, value }, number) => {
+      const probability = prediction.probabilities[number] ?? null;
+      fill.style.width = `${100 * (probability ?? 0)}%`;
+      setText(value, percent(probability));
+      line.classList.toggle("lk-top", number === prediction.predicted);
+      line.classList.toggle("lk-true", number === prediction.label);
+    });
+    drawHops(prediction);
+    if (other) {
+      controls.replaceChildren(...(prediction.editable
+        ? [rowControls(model, prediction, { lead: "This is wrong, it is a ", hold })] : []));
+    }
+    speak(prediction, word);
+  }
+
+  function drawHops({ hops: all, total_ms }) {
+    const texts = [...all, ["in all", total_ms]];
+    if (hops.children.length !== texts.length) {
+      hops.replaceChildren(...texts.map(([name]) => make("div", {}, make("dt", {}, name), make("dd"))));
+    }
+    texts.forEach(([, ms], index) => setText(hops.children[index].querySelector("dd"), milliseconds(ms)));
+  }
+
+  function speak({ row_id, predicted }, word) {
+    if (predicted === null || Date.now() - spokenAt < SPEAK_EVERY_MS) return;
+    spokenAt = Date.now();
+    setText(spoken, `row ${row_id}: predicted ${predicted}, ${word}`);
+  }
+
+  const stop = watch(model, ["prediction", "image"], draw);
+  return () => {
+    stop();
+    stopStatus();
+  };
+}
+
+export default { render };

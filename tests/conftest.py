@@ -1,0 +1,53 @@
+"""Fixtures: one real lab for the whole run, apart from the user's own."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Before labkit reads its settings: the tests' lab has a folder of its own and so never touches the user's data.
+HOME = Path(tempfile.gettempdir()) / f"labkit-tests-{os.getuid()}"
+os.environ["LABKIT_HOME"] = str(HOME)
+
+from labkit import Lab  # noqa: E402
+from labkit.settings import load_settings  # noqa: E402
+from labkit.stack.artifacts import ArtifactCache  # noqa: E402
+
+CONNECT_GROUP = {"connect": "kafka"}
+
+
+@pytest.fixture(scope="session")
+def java_artifacts() -> Callable[[str], list[Path]]:
+    """Jars by group: ``connect`` (Kafka and Connect), ``ecj``, ``junit``; fetched when missing."""
+    cache = ArtifactCache(load_settings().cache_dir)
+
+    def paths(group: str) -> list[Path]:
+        name = CONNECT_GROUP.get(group, group)
+        cache.fetch([name])
+        return cache.paths(name)
+
+    return paths
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A running lab with digits, both connectors, a trained model and the scorer."""
+    lab = Lab()
+    lab.down(report=lambda _: None)
+    lab.up()
+    try:
+        yield lab
+    finally:
+        lab.down(report=lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def scoring_lab(lab: Lab) -> Lab:
+    """The running lab with digits loaded, captured, learned and being scored."""
+    lab.load_digits()
+    lab.capture()
+    lab.publish(lab.train(seed=1).model)
+    lab.wait_until(lambda: lab.ledger().lost == 0, "every loaded digit is scored", timeout_s=90)
+    return lab
