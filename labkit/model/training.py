@@ -39,12 +39,13 @@ def train_from_topic(
         LabError: The topic is missing, or the broker is away.
     """
     started = time.monotonic()
+    # Before the dataset: setting a seed clears TensorFlow's kernel cache, and with it tensorflow-io's consumer.
+    model = build_network(seed)
     records = group_dataset(servers, table_topic(CSV_PREFIX, TRAIN_TABLE))
     # A stream can be read once; the cache keeps it for the epochs after the first.
     digits = records.map(decode_csv_record).cache()
-    model = build_network(seed)
     history = model.fit(
-        digits.shuffle(10_000, seed=seed).batch(BATCH_SIZE), epochs=epochs, verbose=verbose  # pyright: ignore
+        digits.shuffle(10_000, seed=seed).batch(BATCH_SIZE), epochs=epochs, shuffle=False, verbose=verbose
     )
     return Training(
         model=model,

@@ -86,6 +86,8 @@ def group_dataset(
     # Imported where it is used: its native libraries take 0.4 s and 15 MB, which the scorer does not need.
     import tensorflow_io as tfio
 
+    # tensorflow-io's own code uses two functions that TensorFlow has moved since, and says so each time.
+    tf.get_logger().setLevel("ERROR")
     group = group_id or f"labkit-{uuid.uuid4().hex[:12]}"
     start_group(servers, topic, group, start)
     count = count_records(servers, topic) if until_present_end and start == "earliest" else None

@@ -3,15 +3,11 @@
 import math
 from typing import cast
 
+from labkit.digits import check_label
 from labkit.errors import LabError
-
-Point = list[float]
-Stroke = list[Point]
 
 MAX_ROW_ID = 2**31 - 1
 """Row ids are PostgreSQL integers."""
-MAX_POINTS = 20_000
-"""Points in one drawing; a patient scribbler reaches some 5,000."""
 
 _RELOAD = "reload the page and try again"
 
@@ -66,39 +62,9 @@ def take_label(request: dict[str, object]) -> int | None:
     Raises:
         LabError: Missing or not a digit.
     """
-    if "label" in request and request["label"] is None:
-        return None
-    return take_whole(request, "label", 0, 9)
-
-
-def take_strokes(value: object) -> list[Stroke]:
-    """A drawing: a list of strokes, each a list of [x, y] in pad units, 0 to 1.
-
-    Raises:
-        LabError: Not of that shape, a point off the pad, or more than `MAX_POINTS` points.
-    """
-    points_left = MAX_POINTS
-    strokes: list[Stroke] = []
-    for stroke in _items(value, "a drawing"):
-        points = _items(stroke, "a stroke")
-        points_left -= len(points)
-        if points_left < 0:
-            raise LabError(f"the drawing has more than {MAX_POINTS} points", "clear the pad and draw again")
-        strokes.append([_take_point(point) for point in points])
-    return strokes
-
-
-def _take_point(value: object) -> Point:
-    numbers = [_finite(number) for number in _items(value, "a point")]
-    if len(numbers) != 2 or any(number is None or not 0 <= number <= 1 for number in numbers):
-        raise LabError(f"a point must be two numbers from 0 to 1, not {_brief(value)}", _RELOAD)
-    return cast(Point, numbers)
-
-
-def _items(value: object, what: str) -> list[object]:
-    if not isinstance(value, list):
-        raise LabError(f"{what} must be a list, not {_brief(value)}", _RELOAD)
-    return cast(list[object], value)
+    if "label" not in request:
+        raise LabError("the page sent no label, not even that there is none", _RELOAD)
+    return check_label(request["label"])
 
 
 def _finite(value: object) -> float | None:

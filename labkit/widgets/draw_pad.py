@@ -1,6 +1,7 @@
 """The draw pad: a digit drawn by mouse, pen, finger or keyboard becomes a row."""
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import traitlets
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 from labkit.digits import render_strokes
 from labkit.errors import LabError
 from labkit.widgets.assets import joined
-from labkit.widgets.checks import Stroke, take_label, take_number, take_strokes
+from labkit.widgets.checks import take_label, take_number
 from labkit.widgets.requests import Job, RequestWidget
 from labkit.widgets.telling import telling
+
+Stroke = list[list[float]]
+"""A stroke: [x, y] points in pad units, 0 to 1, y downwards."""
 
 MIN_WIDTH, MAX_WIDTH = 0.03, 0.2
 
@@ -51,16 +55,18 @@ class DrawPad(RequestWidget):
         Raises:
             LabError: The pad is blank.
         """
-        return render_strokes(take_strokes(self.strokes), self.width)
+        return render_strokes(self.strokes, self.width)
 
     def job(self, request: dict[str, object]) -> Job:
         """Check a request ``{strokes, width, label}``; see `RequestWidget.job`."""
         send = self._on_send
         if send is None:
             raise LabError("nothing is connected to this pad", "pass on_send to DrawPad, or use pixels()")
-        strokes = take_strokes(request.get("strokes"))
         label = take_label(request)
-        pixels = render_strokes(strokes, take_number(request, "width", MIN_WIDTH, MAX_WIDTH))
+        width = take_number(request, "width", MIN_WIDTH, MAX_WIDTH)
+        # render_strokes checks them point by point: untrusted is what it expects.
+        strokes = cast(list[Stroke], request.get("strokes"))
+        pixels = render_strokes(strokes, width)
         return Job("sending…", lambda: send(pixels, label), lambda: self._take_off(strokes))
 
     def _take_off(self, sent: list[Stroke]) -> None:
@@ -73,7 +79,6 @@ class DrawPad(RequestWidget):
     def _show_preview(self, change: object) -> None:
         preview = b""
         with telling(self.say_error):
-            strokes = take_strokes(self.strokes)
-            if strokes:
-                preview = render_strokes(strokes, self.width).tobytes()
+            if self.strokes:
+                preview = self.pixels().tobytes()
         self.preview = preview

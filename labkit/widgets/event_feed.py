@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import traitlets
 
+from labkit.digits import PIXELS
 from labkit.model.live_state import ScoredEvent
 from labkit.widgets.assets import joined
 from labkit.widgets.event_view import event_view
 from labkit.widgets.row_requests import RowRequestWidget
 
 MAX_EVENTS = 30
-IMAGE_BYTES = 28 * 28
 
 
 class EventFeed(RowRequestWidget):
@@ -37,7 +37,7 @@ class EventFeed(RowRequestWidget):
         images: list[bytes] = []
         for scored in events[:MAX_EVENTS]:
             pixels = scored.event.pixels
-            has_image = pixels is not None and len(pixels) == IMAGE_BYTES
+            has_image = pixels is not None and len(pixels) == PIXELS
             views.append(event_view(scored) | {"image": len(images) if has_image else None})
             if pixels is not None and has_image:
                 images.append(pixels)

@@ -4,12 +4,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from textwrap import shorten
 
 import anywidget
 import traitlets
 
 from labkit.widgets.checks import take_request, take_seq
 from labkit.widgets.telling import telling
+
+MAX_STATUS = 400
+"""Characters of a status line."""
 
 
 def _nothing() -> None:
@@ -69,10 +73,10 @@ class RequestWidget(anywidget.AnyWidget):
         raise NotImplementedError
 
     def say(self, kind: str, line: str) -> None:
-        """Set the status line."""
+        """Set the status line: one line, however long the words are."""
         with self.hold_sync():
             self.status_kind = kind
-            self.status = line
+            self.status = shorten(line, MAX_STATUS, placeholder="…")
 
     def say_error(self, words: str) -> None:
         """Say in the status line what went wrong."""

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from labkit.capture.event import OPERATION_NAMES
+from labkit.digits import PIXELS, SIDE
 from labkit.model.live_state import LiveState, Score, ScoredEvent
 from labkit.model.prediction import Prediction
 from labkit.widgets.event_view import format_lsn, is_right, top_probability
@@ -78,7 +79,7 @@ def _events(events: tuple[ScoredEvent, ...]) -> str:
         event = scored.event
         cells = (
             OPERATION_NAMES[event.operation],
-            _digit_image(event.pixels, 28, f"digit of row {event.row_id}"),
+            _digit_image(event.pixels, SIDE, f"digit of row {event.row_id}"),
             f"{html.escape(event.table)} {event.row_id}",
             "none" if event.label is None else str(event.label),
             _verdict(scored.prediction),
@@ -91,10 +92,10 @@ def _events(events: tuple[ScoredEvent, ...]) -> str:
 
 
 def _digit_image(pixels: bytes | None, size: int, words: str) -> str:
-    if pixels is None or len(pixels) != 784:
+    if pixels is None or len(pixels) != PIXELS:
         return ""
-    image = Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(28, 28))
-    if size > 28:  # Enlarged here, as a page without styles would blur it.
+    image = Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE))
+    if size > SIDE:  # Enlarged here, as a page without styles would blur it.
         image = image.resize((size, size), Image.Resampling.NEAREST)
     return _img(image, words)
 

@@ -14,9 +14,10 @@ function render({ model, el }) {
   });
   const preview = make("canvas", { class: "lk-digit", role: "img" });
   const spoken = make("span", { class: "lk-unseen", role: "status", "aria-live": "polite" });
-  const help = make("p", { id: `${id}-help`, class: "lk-hint" },
-    "Draw with mouse, pen or finger. By keyboard: arrow keys move, Space puts the pen down and lifts it, " +
-    "Backspace undoes, Escape clears, 0 to 9 set the label, N takes it away, Enter sends.");
+  const help = make("details", { class: "lk-hint" }, make("summary", {}, "Draw by keyboard"),
+    make("p", { id: `${id}-help` },
+      "Arrow keys move the pen, with Shift faster. Space puts it down and lifts it. Backspace undoes, Escape clears. " +
+      "0 to 9 set the label, N takes it away. Enter sends."));
   const undoButton = make("button", { type: "button", onclick: undo }, "Undo");
   const clearButton = make("button", { type: "button", onclick: clear }, "Clear");
   const width = make("input", {
@@ -41,8 +42,7 @@ function render({ model, el }) {
         make("figure", {}, preview, make("figcaption", {}, "What the model will see: 28 × 28")),
         make("label", { class: "lk-brush" }, "Brush", width),
         make("div", { class: "lk-buttons" }, undoButton, clearButton))),
-    make("div", { class: "lk-pad-send" }, labels, sendButton),
-    status, help, spoken);
+    labels, make("div", { class: "lk-pad-send" }, sendButton, status), help, spoken);
   el.replaceChildren(root);
   keepKeys(root);
 
@@ -101,6 +101,12 @@ function render({ model, el }) {
       for (const [x, y] of points) context.lineTo(x * size, y * size);
       if (points.length === 1) context.lineTo(points[0][0] * size, points[0][1] * size); // A dot.
       context.stroke();
+    }
+    if (!stroke && !cursor && model.get("strokes").length === 0) {
+      context.fillStyle = "#9e9e9e";
+      context.font = `${0.065 * size}px sans-serif`;
+      context.textAlign = "center";
+      context.fillText("draw here", size / 2, size / 2);
     }
     if (cursor) {
       context.beginPath();

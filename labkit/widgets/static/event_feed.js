@@ -10,11 +10,12 @@ function render({ model, el }) {
   const heads = ["Change", "", "Row", "Label", "Prediction", "LSN", "Committed", "Seen after"];
   const head = make("div", { class: "lk-feed-head", "aria-hidden": "true" },
     ...heads.map((words) => make("span", {}, words)), make("span"));
-  const list = make("ol", { class: "lk-feed-list", tabindex: "0", "aria-label": "change events, newest first" });
+  const list = make("ol", { class: "lk-feed-list", "aria-label": "change events, newest first" });
+  const scroll = make("div", { class: "lk-feed-scroll", tabindex: "0" }, head, list);
   const empty = make("p", { class: "lk-empty" }, "No change event yet. Draw a digit or send samples.");
   const [status, stopStatus] = statusLine(model);
   const root = make("section", { class: "labkit labkit-feed", "aria-label": "change events" },
-    make("header", {}, make("h2", {}, "Change events"), note, pause), status, head, list, empty);
+    make("header", {}, make("h2", {}, "Change events"), status, note, pause), scroll, empty);
   el.replaceChildren(root);
   keepKeys(root);
 
@@ -43,7 +44,7 @@ function render({ model, el }) {
     const keys = new Set(events.map((event) => event.key));
     for (const [key, row] of rows) {
       if (keys.has(key)) continue;
-      if (row.element.contains(el.ownerDocument.activeElement)) list.focus({ preventScroll: true });
+      if (row.element.contains(el.ownerDocument.activeElement)) scroll.focus({ preventScroll: true });
       row.element.remove();
       rows.delete(key);
     }
@@ -55,7 +56,7 @@ function render({ model, el }) {
       if (list.children[index] !== row.element) list.insertBefore(row.element, list.children[index] ?? null);
     });
     empty.hidden = events.length > 0;
-    head.hidden = events.length === 0;
+    scroll.hidden = events.length === 0;
   }
 
   function makeRow(event, images) {

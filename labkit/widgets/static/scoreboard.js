@@ -1,11 +1,11 @@
 const SVG = "http://www.w3.org/2000/svg";
-const PLOT = { width: 360, height: 150, left: 46, right: 8, top: 8, bottom: 22 };
+const PLOT = { height: 108, left: 52, right: 8, top: 10, bottom: 22 }; // In CSS pixels; as wide as there is room.
 
 function render({ model, el }) {
   const accuracy = make("strong", { class: "lk-accuracy" });
   const counted = make("span");
   const recent = make("span");
-  const plot = svg("svg", { class: "lk-plot", viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img" });
+  const plot = svg("svg", { class: "lk-plot", role: "img" });
   const table = make("table", { class: "lk-confusion" });
   const cells = makeConfusion(table);
   const root = make("section", { class: "labkit labkit-score", "aria-label": "score" },
@@ -43,26 +43,27 @@ function render({ model, el }) {
   function makePlot() {
     for (const share of [0, 0.5, 1]) {
       plot.append(
-        svg("line", { x1: PLOT.left, x2: PLOT.width - PLOT.right, y1: yOf(share), y2: yOf(share), class: "lk-grid" }),
+        svg("line", { x1: PLOT.left, x2: "100%", y1: yOf(share), y2: yOf(share), class: "lk-grid" }),
         svg("text", { x: PLOT.left - 6, y: yOf(share), class: "lk-y" }, `${100 * share} %`));
     }
     const curve = svg("polyline", { class: "lk-curve", points: "" });
     const dot = svg("circle", { class: "lk-dot", r: 3.5 });
-    const first = svg("text", { x: PLOT.left, y: PLOT.height - 4, class: "lk-x" });
-    const last = svg("text", { x: PLOT.width - PLOT.right, y: PLOT.height - 4, class: "lk-x lk-last" });
+    const first = svg("text", { x: PLOT.left, y: PLOT.height - 4 });
+    const last = svg("text", { x: "100%", y: PLOT.height - 4, class: "lk-last" });
     plot.append(curve, dot, first, last);
     return { curve, dot, first, last };
   }
 
   function drawPlot({ history, accuracy: now }) {
     const [from, to] = [history[0]?.[0] ?? 0, history[history.length - 1]?.[0] ?? 0];
-    const xOf = (count) => PLOT.left + ((count - from) / Math.max(to - from, 1)) * (PLOT.width - PLOT.left - PLOT.right);
+    const width = Math.max(plot.clientWidth - PLOT.left - PLOT.right, 1);
+    const xOf = (count) => PLOT.left + ((count - from) / Math.max(to - from, 1)) * width;
     const points = history.map(([count, share]) => [xOf(count), yOf(share)]);
     line.curve.setAttribute("points", points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "));
     const [x, y] = points[points.length - 1] ?? [-10, -10];
     line.dot.setAttribute("cx", x);
     line.dot.setAttribute("cy", y);
-    setText(line.first, history.length ? from.toLocaleString() : "");
+    setText(line.first, history.length > 1 ? from.toLocaleString() : "");
     setText(line.last, `${to.toLocaleString()} predictions`);
     plot.setAttribute("aria-label", history.length
       ? `running accuracy over ${to} predictions, now ${percent(now)}` : "running accuracy: no prediction yet");
@@ -95,7 +96,13 @@ function render({ model, el }) {
     });
   }
 
-  return watch(model, ["score"], draw);
+  const resized = new ResizeObserver(() => drawPlot(model.get("score")));
+  resized.observe(plot);
+  const stop = watch(model, ["score"], draw);
+  return () => {
+    stop();
+    resized.disconnect();
+  };
 }
 
 export default { render };
