@@ -15,6 +15,7 @@ from rich.table import Table
 
 from labkit.errors import LabError
 from labkit.lab import Lab
+from labkit.settings import load_settings
 
 app = typer.Typer(
     help="A database feeds a machine-learning model in real time.",
@@ -166,7 +167,7 @@ def demo(
     """The whole way without a browser, measured. Exits with 1 where something is lost, repeated or too slow."""
     from labkit.demo import run_demo
 
-    figures, failures = run_demo(Lab(), report=_say)
+    figures, failures = run_demo(load_settings(), report=_say)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(figures, indent=2) + "\n")
     if as_json:

@@ -2,13 +2,14 @@
 
 import os
 import statistics
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from labkit.lab import Lab
 from labkit.model.prediction_records import decode_prediction
-from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, TRAIN_TABLE
+from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, Settings
 from labkit.stack.base import Report
 from labkit.stack.embedded import memory_mib
 from labkit.stream.reading import open_reader
@@ -26,20 +27,29 @@ MAX_TRAIN_S = 30.0
 MAX_RSS_MIB = 1.8 * 1024
 
 
-def run_demo(lab: Lab, report: Report = print) -> tuple[dict[str, Any], list[str]]:
+def run_demo(settings: Settings, report: Report = print) -> tuple[dict[str, Any], list[str]]:
     """Train from Kafka, stream test digits, relabel and delete some, and account for all of it.
 
-    It starts from empty tables, so that every figure is of this run.
+    It runs in a lab of its own, which is gone afterwards: every figure is of this run, and nobody's digits are touched.
+
+    Args:
+        settings: The user's settings; only the folder differs.
+        report: Told of progress.
 
     Returns:
         The figures, and what fell short (an empty list where nothing did).
     """
-    import threading
+    lab = Lab(settings.model_copy(update={"home": settings.home / "demo"}))
+    lab.down(report=report)
+    try:
+        return _measure(lab, report)
+    finally:
+        lab.down(report=report)
 
+
+def _measure(lab: Lab, report: Report) -> tuple[dict[str, Any], list[str]]:
     started = time.monotonic()
     lab.up(report)
-    for table in (TRAIN_TABLE, TEST_TABLE):
-        lab.tables.empty(table)
     report(lab.load_digits(test=0))
     lab.capture()
     report("training from the Kafka topic")
@@ -117,7 +127,7 @@ def _wait_for_first_prediction(lab: Lab, seen: dict[int, float]) -> None:
     lab.delete(row_id)
 
 
-def _watch(servers: str, seen: dict[int, float], ready: Any, stop: Any) -> None:
+def _watch(servers: str, seen: dict[int, float], ready: threading.Event, stop: threading.Event) -> None:
     """Note when each row's first prediction could be read, milliseconds since the Unix epoch."""
     positions = {partition: end for partition, (_, end) in offset_range(servers, PREDICTIONS_TOPIC).items()}
     reader = open_reader(servers, positions)

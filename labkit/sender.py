@@ -37,6 +37,7 @@ class SampleSender:
             raise LabError("there are no digits to send", "labkit.load_digits('bundled', 'test') always has some")
         self._tables = tables
         self._samples = itertools.cycle(zip(digits.images, digits.labels, strict=True))
+        self.distinct = len(digits)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.sent = 0

@@ -3,8 +3,6 @@
 from typing import Literal
 
 import numpy as np
-from sklearn.datasets import load_digits as load_sklearn_digits
-from sklearn.model_selection import train_test_split
 
 from labkit.digits.digit import Digits
 from labkit.digits.mnist_format import to_mnist_format
@@ -22,6 +20,10 @@ def load_bundled(split: Split) -> Digits:
     Source: E. Alpaydin, C. Kaynak, "Optical recognition of handwritten digits", UCI, 1998, as bundled with
     scikit-learn: 8×8 images of 0 to 16 that count the ink in each 4×4 cell of a 32×32 bitmap.
     """
+    # Imported here: scikit-learn takes two seconds and 80 MB, and most commands load no digits.
+    from sklearn.datasets import load_digits as load_sklearn_digits
+    from sklearn.model_selection import train_test_split
+
     images, labels = load_sklearn_digits(return_X_y=True)
     parts = train_test_split(
         images.reshape(-1, 8, 8), labels, test_size=TEST_DIGITS, stratify=labels, random_state=SPLIT_SEED

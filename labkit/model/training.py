@@ -49,7 +49,7 @@ def train_from_topic(
     )
     return Training(
         model=model,
-        digits=sum(1 for _ in digits),
+        digits=int(digits.cardinality()),
         seconds=time.monotonic() - started,
         accuracy=float(history.history["sparse_categorical_accuracy"][-1]),
     )

@@ -50,6 +50,10 @@ class Stack(Protocol):
         """How each server is; an empty list where nothing runs."""
         ...
 
+    def overhead_mib(self) -> float:
+        """Resident memory of what keeps the servers, MiB."""
+        ...
+
     def start_service(self, name: str) -> None:
         """Start one service that does not start with the others, such as the scorer."""
         ...

@@ -44,7 +44,7 @@ STATES = {
     "FATAL": "failed",
     "UNKNOWN": "failed",
 }
-CRASH_REPORTS_KEPT_MIB = "4MB"
+LOG_SIZE = "4MB"
 
 
 class EmbeddedStack:
@@ -124,6 +124,10 @@ class EmbeddedStack:
             )
         order = [*SERVERS, "scorer"]
         return sorted(found, key=lambda status: order.index(status.name))
+
+    def overhead_mib(self) -> float:
+        """Resident memory of supervisor itself, MiB."""
+        return psutil.Process(self._supervisor().getPID()).memory_info().rss / 2**20
 
     def start_service(self, name: str) -> None:
         """Start one service, unless it runs."""
@@ -275,7 +279,7 @@ class EmbeddedStack:
             "startretries": "1000000",
             "stopwaitsecs": "20",
             "stdout_logfile": _escape(str(self._logs / f"{name}.log")),
-            "stdout_logfile_maxbytes": CRASH_REPORTS_KEPT_MIB,
+            "stdout_logfile_maxbytes": LOG_SIZE,
             "stdout_logfile_backups": "1",
             "redirect_stderr": "true",
         } | extra

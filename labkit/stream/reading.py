@@ -82,6 +82,10 @@ def wait_for_records(servers: str, topic: str, count: int, timeout_s: float = 60
         consumer.close()
 
 
-def count_records(servers: str, topic: str) -> int:
-    """Committed records in a topic now. Counted by reading: offsets count transaction markers too."""
-    return sum(1 for _ in read_to_present_end(servers, topic))
+def count_records(servers: str, topic: str) -> tuple[int, int]:
+    """Committed records in a topic now, and how many of them are tombstones.
+
+    Counted by reading: offsets count transaction markers, too.
+    """
+    tombstones = [record.value is None for record in read_to_present_end(servers, topic)]
+    return len(tombstones), sum(tombstones)

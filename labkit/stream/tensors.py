@@ -90,7 +90,8 @@ def group_dataset(
     tf.get_logger().setLevel("ERROR")
     group = group_id or f"labkit-{uuid.uuid4().hex[:12]}"
     start_group(servers, topic, group, start)
-    count = count_records(servers, topic) if until_present_end and start == "earliest" else None
+    bounded = until_present_end and start == "earliest"
+    records, tombstones = count_records(servers, topic) if bounded else (0, 0)
     dataset: tf.data.Dataset = tfio.experimental.streaming.KafkaGroupIODataset(
         topics=[topic],
         group_id=group,
@@ -100,9 +101,13 @@ def group_dataset(
         # A batch of one is handed over at once: none is left to be dropped when the stream falls silent.
         configuration=["session.timeout.ms=10000", "max.poll.interval.ms=10000", "batch.num.messages=1"],
     )
-    if count is not None:
-        dataset = dataset.take(count)
-    return dataset.filter(lambda message, key: tf.strings.length(message) > 0)
+    if bounded:
+        dataset = dataset.take(records)
+    dataset = dataset.filter(lambda message, key: tf.strings.length(message) > 0)
+    if bounded:
+        # Known length: a progress bar has an end, and a stream that stops short is an error and no silent loss.
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(records - tombstones))
+    return dataset
 
 
 def bounded_dataset(servers: str, topic: str) -> tf.data.Dataset:

@@ -46,7 +46,7 @@ class ControlBar(RequestWidget):
 
     def show(self, state: LiveState, sending: bool) -> None:
         """Show the stream's counts and health."""
-        with self.hold_sync():
+        with self.updating():
             self.sending = sending
             self.problem = state.problem
             self.events_seen = state.events_seen

@@ -72,7 +72,7 @@ class DrawPad(RequestWidget):
     def _take_off(self, sent: list[Stroke]) -> None:
         """Clear what was sent, and keep what somebody quick has drawn since."""
         drawn = self.strokes
-        with self.hold_sync():
+        with self.updating():
             self.strokes = drawn[len(sent) :] if drawn[: len(sent)] == sent else drawn
             self.label = None
 

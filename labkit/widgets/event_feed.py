@@ -41,6 +41,6 @@ class EventFeed(RowRequestWidget):
             views.append(event_view(scored) | {"image": len(images) if has_image else None})
             if pixels is not None and has_image:
                 images.append(pixels)
-        with self.hold_sync():
+        with self.updating():
             self.images = b"".join(images)
             self.events = views

@@ -24,7 +24,7 @@ def event_view(scored: ScoredEvent) -> dict[str, object]:
     """What the page shows of an event, as JSON: times in ms, the probability of the predicted digit, 0 to 1."""
     event, prediction = scored.event, scored.prediction
     return {
-        "key": f"{event.topic}/{event.partition}/{event.offset}",
+        "key": f"{event.table}/{event.partition}/{event.offset}",
         "table": event.table,
         "row_id": event.row_id,
         "operation": OPERATION_NAMES[event.operation],

@@ -29,7 +29,7 @@ class PredictionCard(RowRequestWidget):
     def show(self, scored: ScoredEvent | None) -> None:
         """Show this event and its prediction; an empty card for None or an event that has no prediction yet."""
         prediction = scored.prediction if scored else None
-        with self.hold_sync():
+        with self.updating():
             if scored is None or prediction is None:
                 self.image, self.prediction = b"", None
             else:

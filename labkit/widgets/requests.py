@@ -1,8 +1,11 @@
 """The way back from the page: one request, answered in one status line."""
 
 import asyncio
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -26,8 +29,8 @@ class Job:
 
     Attributes:
         waiting: The status line while it runs, such as ``sending…``.
-        work: Does it and returns the status line that says so. May take seconds: runs in a thread where it can.
-        done: Called after success, on the thread that runs the widget.
+        work: Does it and returns the status line that says so. May take seconds.
+        done: Called after success, before the status line is set.
     """
 
     waiting: str
@@ -41,6 +44,10 @@ class RequestWidget(anywidget.AnyWidget):
     The page writes ``outbox``, an object with a fresh ``seq`` and the request's fields. A subclass says in `job` what
     the request comes to. ipywidgets swallows what an observer raises, so everything raised here, and by the job, ends
     in the status line.
+
+    Jobs run one after the other in a thread of the widget's own, so that the kernel goes on answering while a server
+    does not. JupyterLab 4.6 delivers requests in a thread of its own too (a kernel subshell), even while a cell runs:
+    so traits are set under `updating`.
 
     Traits:
         outbox: The newest request, written by the page. Untrusted.
@@ -57,11 +64,11 @@ class RequestWidget(anywidget.AnyWidget):
     status_kind = traitlets.Enum(("info", "ok", "error"), "info").tag(sync=True)
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         super().__init__()
         # Two pages on one kernel number their requests apart, so "newer than the last" would not do.
         self._handled: deque[int] = deque(maxlen=256)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._one_at_a_time = asyncio.Lock()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=type(self).__name__)
         self.observe(self._on_outbox, names="outbox")
 
     def job(self, request: dict[str, object]) -> Job:
@@ -72,9 +79,25 @@ class RequestWidget(anywidget.AnyWidget):
         """
         raise NotImplementedError
 
+    @contextmanager
+    def updating(self) -> Generator[None]:
+        """Set several traits as one message to the page, with no other thread in between."""
+        with self._lock, self.hold_sync():
+            yield
+
+    def set_state(self, sync_data: dict[str, object]) -> None:
+        """Take what the page sends; ipywidgets calls it, in whatever thread the message arrives."""
+        with self._lock:
+            super().set_state(sync_data)
+
+    def close(self) -> None:
+        """Take the widget off the page and end its thread after the running job."""
+        super().close()
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
     def say(self, kind: str, line: str) -> None:
         """Set the status line: one line, however long the words are."""
-        with self.hold_sync():
+        with self.updating():
             self.status_kind = kind
             self.status = shorten(line, MAX_STATUS, placeholder="…")
 
@@ -90,27 +113,27 @@ class RequestWidget(anywidget.AnyWidget):
                 return
             self._handled.append(seq)
             self.received = seq
-            self._begin(self.job(request))
+            job = self.job(request)
+            if _has_event_loop():
+                self._worker.submit(self._do, job)
+            else:  # A plain script: nobody to keep waiting but the caller.
+                self._do(job)
 
-    def _begin(self, job: Job) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # A plain script: nobody to keep waiting but the caller.
+    def _do(self, job: Job) -> None:
+        with self.updating():
+            self.busy = True
+            self.say("info", job.waiting)
+        with telling(self.say_error):
             line = job.work()
             job.done()
             self.say("ok", line)
-            return
-        task = loop.create_task(self._do_aside(job))
-        self._tasks.add(task)  # The loop holds tasks weakly.
-        task.add_done_callback(self._tasks.discard)
-
-    async def _do_aside(self, job: Job) -> None:
-        """Do a job in a thread, so that the kernel goes on answering; its end is told on the loop's thread."""
-        async with self._one_at_a_time:
-            self.busy = True
-            self.say("info", job.waiting)
-            with telling(self.say_error):
-                line = await asyncio.to_thread(job.work)
-                job.done()
-                self.say("ok", line)
+        with self._lock:
             self.busy = False
+
+
+def _has_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

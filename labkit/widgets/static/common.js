@@ -102,7 +102,8 @@ function statusLine(model) {
     clearTimeout(timer);
     const untaken = (model.get("outbox")?.seq ?? 0) > model.get("received");
     // A kernel that runs a cell takes no request until the cell ends.
-    if (untaken) timer = setTimeout(() => show("info", "waiting for the kernel: it may be busy with a cell"), 600);
+    const late = () => show("info", "waiting for the kernel: it may be busy with a cell");
+    if (untaken) timer = setTimeout(late, 600);
     else show(model.get("status_kind"), model.get("status"));
   };
   const show = (kind, text) => {
@@ -114,17 +115,29 @@ function statusLine(model) {
   return [line, () => (clearTimeout(timer), stop())];
 }
 
+let quietUntil = 0; // Till then the mouse holds nothing.
+
 /**
- * Controls to relabel and to delete a row. While somebody points at them or has the focus in them, `hold(true)` asks
- * that nothing moves away under the hand; sending lets go.
+ * Controls to relabel and to delete the row that `rowNow()` returns. While somebody moves the mouse over them or has the focus in them,
+ * `hold(true)` asks that nothing moves away under the hand. Sending lets go, so that one sees what came of it, and so
+ * does a mouse that rests.
  */
-function rowControls(model, row, { lead, hold }) {
-  const name = `row ${row.row_id}`;
-  const hands = new Set(); // "pointer" and "focus": an open menu keeps the focus while the pointer leaves.
+function rowControls(model, rowNow, { name, lead, hold }) {
+  const hands = new Set(); // "mouse" and "focus": an open menu keeps the focus while the mouse leaves.
+  let resting = null;
   const on = (hand) => (hands.add(hand), hold(true));
   const off = (hand) => hands.delete(hand) && hold(hands.size > 0);
+  const moved = (event) => {
+    // Rows that move under a still mouse bring events too, but no movement.
+    if (event.pointerType !== "mouse" || !(event.movementX || event.movementY) || Date.now() < quietUntil) return;
+    clearTimeout(resting);
+    resting = setTimeout(() => off("mouse"), 5000);
+    on("mouse");
+  };
   const send = (fields) => {
-    sendRequest(model, { table: row.table, row_id: row.row_id, ...fields });
+    const { table, row_id } = rowNow();
+    sendRequest(model, { table, row_id, ...fields });
+    quietUntil = Date.now() + 2000;
     hands.clear();
     hold(false);
   };
@@ -135,14 +148,13 @@ function rowControls(model, row, { lead, hold }) {
     send({ action: "relabel", label: Number(select.value) });
     select.value = "";
   };
+  const remove = () => send({ action: "delete" });
+  const left = (event) => event.currentTarget.contains(event.relatedTarget) || off("focus");
   return make("div", {
     class: "lk-row-controls",
-    onpointerenter: (event) => event.pointerType === "mouse" && on("pointer"),
-    onpointerleave: (event) => event.pointerType === "mouse" && off("pointer"),
-    onfocusin: () => on("focus"),
-    onfocusout: (event) => event.currentTarget.contains(event.relatedTarget) || off("focus"),
+    onpointermove: moved, onpointerleave: () => off("mouse"), onfocusin: () => on("focus"), onfocusout: left,
   },
   make("label", {}, lead, select),
   make("button", { type: "button", "aria-label": `relabel ${name}`, onclick: relabel }, "Relabel"),
-  make("button", { type: "button", "aria-label": `delete ${name}`, onclick: () => send({ action: "delete" }) }, "Delete"));
+  make("button", { type: "button", "aria-label": `delete ${name}`, onclick: remove }, "Delete"));
 }

@@ -35,7 +35,7 @@ function render({ model, el }) {
     const events = model.get("events");
     const newer = events.findIndex((event) => rows.has(event.key));
     if ((paused || held) && rows.size) {
-      const count = newer === -1 ? events.length : newer;
+      const count = newer === -1 ? `${events.length} and more` : newer;
       setText(note, `${paused ? "paused" : "held while you choose"}${count ? `: ${count} newer` : ""}`);
       return;
     }
@@ -78,13 +78,14 @@ function render({ model, el }) {
       field("time", "committed", clock(event.committed_ms)),
       field("delay", "seen after", milliseconds(event.delay_ms)),
       event.editable
-        ? rowControls(model, event, { lead: "It is a ", hold })
+        ? rowControls(model, () => event, { name: `row ${event.row_id}`, lead: "It is a ", hold })
         : make("span", { class: "lk-row-controls" }));
     const update = (now) => {
       const [sign, word, kind] = verdict(now.right);
       prediction.className = `lk-verdict lk-${kind}`;
-      let text = now.editable ? "…" : "–"; // Rows for training, and deletes, get no prediction.
-      if (now.scored) text = now.predicted === null ? "–" : `${now.predicted} ${sign} ${word} ${percent(now.probability)}`;
+      let text = "–"; // Rows for training, and deletes, get no prediction.
+      if (!now.scored && now.editable) text = "…";
+      else if (now.predicted !== null) text = `${now.predicted} ${sign} ${word} ${percent(now.probability)}`;
       setText(prediction, text);
     };
     return { element, update };

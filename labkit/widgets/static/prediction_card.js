@@ -23,7 +23,7 @@ function render({ model, el }) {
     return { line, fill, value };
   });
   const hops = make("dl", { class: "lk-hops" });
-  const controls = make("div", { class: "lk-card-controls" });
+  const controls = rowControls(model, () => shown, { name: "this row", lead: "This is wrong, it is a ", hold });
   const [status, stopStatus] = statusLine(model);
   const spoken = make("span", { class: "lk-unseen", role: "status", "aria-live": "polite" });
   const empty = make("p", { class: "lk-empty" }, "No prediction yet. Draw a digit or send samples.");
@@ -52,7 +52,8 @@ function render({ model, el }) {
     setText(note, "");
     shown = prediction;
     empty.hidden = prediction !== null;
-    content.hidden = hops.hidden = controls.hidden = prediction === null;
+    content.hidden = hops.hidden = prediction === null;
+    controls.hidden = !prediction?.editable;
     if (prediction === null) return;
 
     root.dataset.rowId = prediction.row_id;
@@ -73,10 +74,6 @@ function render({ model, el }) {
       line.classList.toggle("lk-true", number === prediction.label);
     });
     drawHops(prediction);
-    if (other) {
-      controls.replaceChildren(...(prediction.editable
-        ? [rowControls(model, prediction, { lead: "This is wrong, it is a ", hold })] : []));
-    }
     speak(prediction, word);
   }
 
