@@ -4,14 +4,18 @@ tensorflow-io 0.37 brings librdkafka 1.5, which asks for ListOffsets version 0; 
 `auto.offset.reset` hangs without a word, and `IODataset.from_kafka` cannot work. What does work: tell the group where
 to start before the dataset is made (`start_group`), then use `KafkaGroupIODataset` as it is.
 
-Three more traps of `KafkaGroupIODataset`, all met by `group_dataset`: it reads in batches of 1,024 and drops the last
-one when that ends on its time-out; its end-of-partition counters are shared by all datasets of a process; and a
-tombstone arrives as an empty message, which `tf.io.decode_csv` rejects.
+More traps of `KafkaGroupIODataset`, all met by `group_dataset`:
+
+- It reads in batches of 1,024 and drops the last one when that ends on its time-out.
+- Two of them in one process share one consumer, because TensorFlow caches the unnamed resource they make: the second
+  takes the first one's records. Setting a random seed clears that cache, and the consumer is gone.
+- A tombstone arrives as an empty message, which `tf.io.decode_csv` rejects.
 """
 
 import uuid
+import weakref
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import tensorflow as tf
 from kafka import KafkaConsumer
@@ -23,6 +27,9 @@ from labkit.stream.reading import count_records, read_to_present_end
 from labkit.stream.topics import offset_range
 
 Start = Literal["earliest", "latest"]
+
+POLL_TIMEOUT_MS = 1000
+"""How long one poll waits, milliseconds: silence is noticed in steps of this."""
 
 
 def start_group(servers: str, topic: str, group_id: str, start: Start = "earliest") -> None:
@@ -83,24 +90,11 @@ def group_dataset(
     Raises:
         LabError: No such topic, or the broker is away.
     """
-    # Imported where it is used: its native libraries take 0.4 s and 15 MB, which the scorer does not need.
-    import tensorflow_io as tfio
-
-    # tensorflow-io's own code uses two functions that TensorFlow has moved since, and says so each time.
-    tf.get_logger().setLevel("ERROR")
     group = group_id or f"labkit-{uuid.uuid4().hex[:12]}"
     start_group(servers, topic, group, start)
     bounded = until_present_end and start == "earliest"
     records, tombstones = count_records(servers, topic) if bounded else (0, 0)
-    dataset: tf.data.Dataset = tfio.experimental.streaming.KafkaGroupIODataset(
-        topics=[topic],
-        group_id=group,
-        servers=servers,
-        stream_timeout=stream_timeout_ms,
-        message_poll_timeout=min(stream_timeout_ms, 1000),
-        # A batch of one is handed over at once: none is left to be dropped when the stream falls silent.
-        configuration=["session.timeout.ms=10000", "max.poll.interval.ms=10000", "batch.num.messages=1"],
-    )
+    dataset = _kafka_dataset(servers, topic, group, stream_timeout_ms)
     if bounded:
         dataset = dataset.take(records)
     dataset = dataset.filter(lambda message, key: tf.strings.length(message) > 0)
@@ -108,6 +102,41 @@ def group_dataset(
         # Known length: a progress bar has an end, and a stream that stops short is an error and no silent loss.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(records - tombstones))
     return dataset
+
+
+def _kafka_dataset(servers: str, topic: str, group: str, stream_timeout_ms: int) -> tf.data.Dataset:
+    """What ``KafkaGroupIODataset`` does with tensorflow-io's operations, with a consumer of its own.
+
+    Source: tensorflow_io/python/experimental/kafka_group_io_dataset_ops.py, whose class names no resource.
+    """
+    # Imported where it is used: its native libraries take half a second, which the scorer does not need.
+    from tensorflow_io.python.ops import core_ops
+
+    consumer = core_ops.io_kafka_group_readable_init(
+        topics=[topic],
+        metadata=[
+            "session.timeout.ms=10000",
+            "max.poll.interval.ms=10000",
+            # A batch of one is handed over at once: none is left to be dropped when the stream falls silent.
+            "batch.num.messages=1",
+            f"group.id={group}",
+            f"bootstrap.servers={servers}",
+        ],
+        shared_name=f"{group}-{uuid.uuid4().hex}",
+    )
+
+    def read_next(index: tf.Tensor) -> Any:
+        return core_ops.io_kafka_group_readable_next(
+            input=consumer,
+            index=index,
+            message_poll_timeout=min(stream_timeout_ms, POLL_TIMEOUT_MS),
+            stream_timeout=stream_timeout_ms,
+        )
+
+    batches = tf.data.Dataset.counter().map(read_next).take_while(lambda batch: batch.continue_fetch > 0)
+    # A named resource lives on until it is destroyed: leave the group once nobody can read any more.
+    weakref.finalize(batches, tf.raw_ops.DestroyResourceOp, resource=consumer)
+    return batches.map(lambda batch: (batch.message, batch.key)).unbatch()
 
 
 def bounded_dataset(servers: str, topic: str) -> tf.data.Dataset:

@@ -17,6 +17,9 @@ from labkit.settings import (
     table_topic,
 )
 
+BOOTSTRAP_TIMEOUT_MS = 5000
+"""How long a broker may take to answer at all, milliseconds. kafka-python's default of 30 s is a long silence."""
+
 # A heartbeat only says that all is well: an hour of them is plenty, in small segments so that old ones can go.
 HEARTBEAT_CONFIG = {"retention.ms": "3600000", "segment.bytes": "1048576"}
 
@@ -53,7 +56,9 @@ def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int,
         LabError: There is no such topic, or the broker is away.
     """
     try:
-        consumer = KafkaConsumer(bootstrap_servers=servers, isolation_level="read_committed")
+        consumer = KafkaConsumer(
+            bootstrap_servers=servers, isolation_level="read_committed", bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS
+        )
     except KafkaError as error:
         raise LabError(f"no Kafka broker answers at {servers}", "labkit up") from error
     try:
@@ -69,6 +74,6 @@ def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int,
 
 def _admin(endpoints: Endpoints) -> KafkaAdminClient:
     try:
-        return KafkaAdminClient(bootstrap_servers=endpoints.kafka)
+        return KafkaAdminClient(bootstrap_servers=endpoints.kafka, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
     except KafkaError as error:
         raise LabError(f"no Kafka broker answers at {endpoints.kafka}", "labkit up") from error

@@ -9,7 +9,7 @@ from labkit.model.live_state import LiveState
 from labkit.widgets.assets import joined
 from labkit.widgets.checks import take_number
 from labkit.widgets.event_view import rounded
-from labkit.widgets.requests import Job, RequestWidget
+from labkit.widgets.request_widget import Job, RequestWidget
 
 MIN_RATE, MAX_RATE = 1.0, 200.0
 

@@ -11,7 +11,7 @@ from labkit.digits import render_strokes
 from labkit.errors import LabError
 from labkit.widgets.assets import joined
 from labkit.widgets.checks import take_label, take_number
-from labkit.widgets.requests import Job, RequestWidget
+from labkit.widgets.request_widget import Job, RequestWidget
 from labkit.widgets.telling import telling
 
 Stroke = list[list[float]]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from labkit.errors import LabError
 from labkit.settings import TEST_TABLE
 from labkit.widgets.checks import MAX_ROW_ID, take_whole
-from labkit.widgets.requests import Job, RequestWidget
+from labkit.widgets.request_widget import Job, RequestWidget
 
 OnRelabel = Callable[[int, int], None]
 OnDelete = Callable[[int], None]

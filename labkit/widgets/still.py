@@ -15,11 +15,16 @@ from PIL import Image, ImageDraw, ImageFont
 from labkit.capture.event import OPERATION_NAMES
 from labkit.digits import PIXELS, SIDE
 from labkit.model.live_state import LiveState, Score, ScoredEvent
-from labkit.model.prediction import Prediction
 from labkit.widgets.event_view import format_lsn, is_right, top_probability
 
 MAX_ROWS = 8
 """Events in the picture: enough to see the stream, small enough for a notebook."""
+
+# A trusted notebook opened without its kernel says "model not found" where the widgets were: the picture says it better.
+_STYLE = (
+    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .labkit-still) > .jupyter-widgets:not(:has(*))"
+    "{display: none}</style>"
+)
 
 
 def still_html(state: LiveState) -> str:
@@ -33,7 +38,7 @@ def still_html(state: LiveState) -> str:
         parts.append(f"<table><tr><td>{latest}</td><td>{plot}</td></tr></table>")
     if state.events:
         parts.append(_events(state.events[:MAX_ROWS]))
-    return f'<div class="labkit-still">{"".join(parts)}</div>'
+    return f'<div class="labkit-still">{_STYLE}{"".join(parts)}</div>'
 
 
 def _counts(state: LiveState) -> str:
@@ -47,14 +52,13 @@ def _latest(scored: ScoredEvent | None) -> str:
     if scored is None or scored.prediction is None or scored.prediction.predicted is None:
         return ""
     image = _digit_image(scored.event.pixels, 112, f"digit of row {scored.event.row_id}")
-    return f"{image}<br>newest: row {scored.event.row_id}<br>{_verdict(scored.prediction)}"
+    return f"{image}<br>newest: row {scored.event.row_id}<br>{_verdict(scored)}"
 
 
-def _verdict(prediction: Prediction | None) -> str:
-    if prediction is None:
-        return "no prediction yet"
-    if prediction.predicted is None:
-        return "no image"
+def _verdict(scored: ScoredEvent) -> str:
+    prediction = scored.prediction
+    if prediction is None or prediction.predicted is None:
+        return "none"
     words = f"predicted <b>{prediction.predicted}</b>"
     probability = top_probability(prediction)
     if probability is not None:
@@ -82,7 +86,7 @@ def _events(events: tuple[ScoredEvent, ...]) -> str:
             _digit_image(event.pixels, SIDE, f"digit of row {event.row_id}"),
             f"{html.escape(event.table)} {event.row_id}",
             "none" if event.label is None else str(event.label),
-            _verdict(scored.prediction),
+            _verdict(scored),
             format_lsn(event.lsn),
             datetime.fromtimestamp(event.committed_ms / 1000).strftime("%H:%M:%S.%f")[:-3],
             f"{scored.seen_ms - event.committed_ms:.0f} ms",

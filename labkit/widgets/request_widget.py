@@ -88,7 +88,7 @@ class RequestWidget(anywidget.AnyWidget):
     def set_state(self, sync_data: dict[str, object]) -> None:
         """Take what the page sends; ipywidgets calls it, in whatever thread the message arrives."""
         with self._lock:
-            super().set_state(sync_data)
+            super().set_state(sync_data)  # pyright: ignore[reportUnknownMemberType] - ipywidgets has no types
 
     def close(self) -> None:
         """Take the widget off the page and end its thread after the running job."""

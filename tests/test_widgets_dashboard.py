@@ -1,0 +1,205 @@
+"""The dashboard without a browser: it follows the state, tells what is wrong, and leaves a picture behind."""
+
+import asyncio
+import base64
+import dataclasses
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labkit.errors import LabError
+from labkit.model.live_state import LiveState, Score
+from labkit.widgets import Dashboard
+from labkit.widgets.still import still_html
+from tests.test_widgets import LINE, scored_event
+
+EVENTS = tuple(scored_event(offset) for offset in range(40, 0, -1))
+STATE = LiveState(
+    events=EVENTS,
+    latest=EVENTS[0],
+    score=Score(40, 40, 1.0, 1.0, 100, history=((1, 1.0), (40, 1.0))),
+    events_seen=40,
+    predictions_seen=40,
+    latency_ms=13.2,
+)
+
+
+class Calls:
+    """Actions that only note that they were called."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[Any, ...]] = []
+        self.sending = False
+
+    def insert(self, pixels: Any, label: int | None) -> int:
+        self.made.append(("insert", label))
+        return 1001
+
+    def relabel(self, row_id: int, label: int) -> None:
+        self.made.append(("relabel", row_id, label))
+
+    def delete(self, row_id: int) -> None:
+        self.made.append(("delete", row_id))
+
+    def start_sending(self, rate: float) -> None:
+        self.made.append(("start", rate))
+        self.sending = True
+
+    def stop_sending(self) -> None:
+        self.made.append(("stop",))
+        self.sending = False
+
+
+class Source:
+    """A state to poll, or an error."""
+
+    def __init__(self) -> None:
+        self.state = LiveState()
+        self.error: Exception | None = None
+        self.polls = 0
+
+    def poll(self) -> LiveState:
+        self.polls += 1
+        if self.error:
+            raise self.error
+        return self.state
+
+
+def count_changes(dashboard: Dashboard) -> list[str]:
+    """A list that grows by a name with every trait that changes in a part of the dashboard."""
+    changed: list[str] = []
+    for part in (dashboard.bar, dashboard.pad, dashboard.prediction, dashboard.scoreboard, dashboard.feed):
+        part.observe(lambda change: changed.append(change["name"]))
+    return changed
+
+
+def test_refresh_shows_the_state_and_only_what_changed():
+    source = Source()
+    dashboard = Dashboard(Calls(), source.poll)
+    source.state = STATE
+    dashboard.refresh()
+    assert len(dashboard.feed.events) == 30
+    assert dashboard.prediction.prediction is not None and dashboard.prediction.prediction["row_id"] == 1040
+    assert dashboard.scoreboard.score["counted"] == 40
+    assert (dashboard.bar.events_seen, dashboard.bar.latency_ms) == (40, 13.2)
+
+    changed = count_changes(dashboard)
+    dashboard.refresh()
+    source.state = dataclasses.replace(STATE)  # Equal, but another object.
+    dashboard.refresh()
+    assert changed == []
+    source.state = dataclasses.replace(STATE, events_seen=41)
+    dashboard.refresh()
+    assert changed == ["events_seen"]
+
+
+def test_clicks_reach_the_actions():
+    calls, source = Calls(), Source()
+    dashboard = Dashboard(calls, source.poll)
+    dashboard.pad.set_state({"outbox": {"seq": 1, "strokes": LINE, "width": 0.08, "label": 4}})
+    assert dashboard.pad.status == "row 1001 inserted"
+    row = {"table": "mnist_test", "row_id": 1001, "label": 5}
+    dashboard.feed.set_state({"outbox": {"seq": 1, "action": "relabel", **row}})
+    dashboard.prediction.set_state({"outbox": {"seq": 1, "action": "delete", **row}})
+    dashboard.bar.set_state({"outbox": {"seq": 1, "action": "start", "rate": 5}})
+    dashboard.refresh()
+    assert dashboard.bar.sending
+    dashboard.bar.set_state({"outbox": {"seq": 2, "action": "start", "rate": 50}})
+    dashboard.bar.set_state({"outbox": {"seq": 3, "action": "stop"}})
+    assert calls.made == [
+        ("insert", 4),
+        ("relabel", 1001, 5),
+        ("delete", 1001),
+        ("start", 5.0),
+        ("stop",),  # A new rate while samples are sent: stop, then start.
+        ("start", 50.0),
+        ("stop",),
+    ]
+
+
+def test_a_failing_poll_is_told_and_forgotten_once_it_works_again():
+    source = Source()
+    dashboard = Dashboard(Calls(), source.poll)
+    source.error = LabError("Kafka does not answer", "labkit status")
+    dashboard.refresh()
+    assert dashboard.bar.problem.endswith("Kafka does not answer → labkit status")
+    source.error = ValueError("odd")
+    dashboard.refresh()
+    assert dashboard.bar.problem.endswith("unexpected ValueError: odd")
+    source.error, source.state = None, STATE
+    dashboard.refresh()
+    assert dashboard.bar.problem == "" and dashboard.bar.events_seen == 40
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.01)
+
+
+def test_the_loop_follows_at_a_bounded_rate_survives_errors_and_ends():
+    source = Source()
+
+    async def live() -> None:
+        dashboard = Dashboard(Calls(), source.poll, frames_per_second=20)
+        source.state = STATE
+        await until(lambda: dashboard.bar.events_seen == 40)
+        source.error = OSError("gone")
+        await until(lambda: "gone" in dashboard.bar.problem)
+        source.error = None
+        await until(lambda: dashboard.bar.problem == "")
+        before = source.polls
+        await asyncio.sleep(0.5)
+        assert source.polls - before <= 11
+        dashboard.close()
+        before = source.polls
+        await asyncio.sleep(0.2)
+        assert source.polls == before
+
+    asyncio.run(asyncio.wait_for(live(), 20))
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1000, float("nan")])
+def test_an_impossible_frame_rate_is_refused(rate: float):
+    with pytest.raises(LabError, match="frames_per_second"):
+        Dashboard(Calls(), LiveState, frames_per_second=rate)
+
+
+# The still ----------------------------------------------------------------------------------------------------------
+
+
+def pictures(html: str) -> list[Image.Image]:
+    found = re.findall(r'src="data:image/png;base64,([^"]+)"', html)
+    return [Image.open(io.BytesIO(base64.b64decode(data))) for data in found]
+
+
+def test_the_still_has_the_digits_the_plot_and_the_numbers():
+    source = Source()
+    dashboard = Dashboard(Calls(), source.poll)
+    assert "0 events" in dashboard.still() and pictures(dashboard.still()) == []
+    source.state = STATE
+    dashboard.refresh()
+    html = dashboard.still()
+    newest, plot, *thumbnails = pictures(html)
+    assert newest.size == (112, 112) and plot.size == (360, 132) and len(thumbnails) == 8
+    assert np.asarray(newest).min() == np.asarray(newest).max() == 40, "the newest row's own pixels"
+    assert [int(np.asarray(image)[0, 0]) for image in thumbnails] == list(range(40, 32, -1))
+    for words in ("100.0%", "40 right of 40", "row 1040", "16/B374D848", "13 ms", "✓ right"):
+        assert words in html
+    assert len(html) < 60_000
+
+
+def test_the_still_escapes_what_it_shows():
+    html = still_html(LiveState(events=(scored_event(table="<script>x"),), problem="<b>&"))
+    assert "<script>" not in html and "&lt;b&gt;&amp;" in html
+
+
+def test_the_still_tells_a_delete_and_a_wrong_prediction():
+    wrong = scored_event(2, label=1, predicted=7)
+    gone = scored_event(3, "d", label=None, predicted=None)
+    html = still_html(LiveState(events=(gone, wrong), latest=wrong))
+    assert "delete" in html and "wrong, it is a 1" in html
