@@ -151,7 +151,7 @@ def score() -> None:
     from labkit.model.store import ModelStore
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the scorer itself says when the broker is away
     the_lab = Lab()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

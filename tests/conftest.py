@@ -1,6 +1,7 @@
 """Fixtures: one real lab for the whole run, apart from the user's own."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ HOME = Path(tempfile.gettempdir()) / f"labkit-tests-{os.getuid()}"
 os.environ["LABKIT_HOME"] = str(HOME)
 
 from labkit import Lab  # noqa: E402
-from labkit.settings import load_settings  # noqa: E402
+from labkit.settings import CHECKOUT, load_settings  # noqa: E402
 from labkit.stack.artifacts import ArtifactCache  # noqa: E402
 
+LOGS = CHECKOUT / "build" / "test-logs"
 CONNECT_GROUP = {"connect": "kafka"}
 
 
@@ -40,6 +42,8 @@ def lab() -> Iterator[Lab]:
     try:
         yield lab
     finally:
+        # For the post-mortem of a failed run: the lab takes its logs with it.
+        shutil.copytree(HOME / "logs", LOGS, dirs_exist_ok=True)
         lab.down(report=lambda _: None)
 
 

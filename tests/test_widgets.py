@@ -101,7 +101,7 @@ def row_widgets(calls: list[tuple[Any, ...]]) -> list[EventFeed | PredictionCard
     return [EventFeed(on_relabel, on_delete), PredictionCard(on_relabel, on_delete)]
 
 
-# The draw pad -------------------------------------------------------------------------------------------------------
+# The draw pad
 
 
 def test_a_stroke_is_previewed_as_the_model_will_see_it():
@@ -246,7 +246,7 @@ def test_a_pad_that_nothing_is_connected_to_says_so():
     assert pad.pixels().shape == (28, 28)
 
 
-# Relabel and delete -------------------------------------------------------------------------------------------------
+# Relabel and delete
 
 
 def test_rows_are_relabelled_and_deleted():
@@ -288,7 +288,7 @@ def test_an_untrusted_row_request_is_refused_in_words(change: dict[str, Any]):
     assert calls == []
 
 
-# What is shown ------------------------------------------------------------------------------------------------------
+# What is shown
 
 
 def test_lsn_is_written_as_postgresql_writes_it():

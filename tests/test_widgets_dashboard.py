@@ -169,7 +169,7 @@ def test_an_impossible_frame_rate_is_refused(rate: float):
         Dashboard(Calls(), LiveState, frames_per_second=rate)
 
 
-# The still ----------------------------------------------------------------------------------------------------------
+# The still
 
 
 def pictures(html: str) -> list[Image.Image]:

@@ -22,7 +22,7 @@ from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_t
 from labkit.stream.events import NotADigitError, decode_event
 from labkit.model.prediction_records import decode_prediction, encode_prediction
 from labkit.stream.reading import open_reader
-from labkit.stream.topics import offset_range
+from labkit.stream.topics import RECONNECT_BACKOFF_MAX_MS, offset_range
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,12 @@ class Scorer:
         positions = resume_positions(self._servers)
         consumer = open_reader(self._servers, positions, group_id=GROUP, max_poll_records=MAX_BATCH)
         # acks=all and idempotence are kafka-python's defaults; linger 0: a prediction waits for no company.
-        producer = KafkaProducer(bootstrap_servers=self._servers, delivery_timeout_ms=10_000, request_timeout_ms=5_000)
+        producer = KafkaProducer(
+            bootstrap_servers=self._servers,
+            delivery_timeout_ms=10_000,
+            request_timeout_ms=5_000,
+            reconnect_backoff_max_ms=RECONNECT_BACKOFF_MAX_MS,
+        )
         try:
             while not stop.is_set():
                 polled = consumer.poll(timeout_ms=500)

@@ -31,6 +31,9 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 # A consumer that joins alone need not wait three seconds for company.
 group.initial.rebalance.delay.ms=0
+# A broker that was killed may register again only when its old session is over: two seconds, not nine.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 # Rows are the learner's own: only heartbeats and internal topics may expire.
 log.retention.ms=-1
 log.segment.bytes=67108864
@@ -65,8 +68,16 @@ heartbeat.interval.ms=3000
 
 LOG4J = """\
 <Configuration status="WARN">
-  <Appenders><Console name="out"><PatternLayout pattern="%d{{ISO8601}} %p %c{{1}}: %m%n"/></Console></Appenders>
-  <Loggers><Root level="{level}"><AppenderRef ref="out"/></Root></Loggers>
+  <Appenders><Console name="out"><PatternLayout pattern="%d{ISO8601} %p %c{1}: %m%n"/></Console></Appenders>
+  <Loggers>
+    <Root level="WARN"><AppenderRef ref="out"/></Root>
+    <Logger name="io.debezium" level="INFO"/>
+    <!-- These two repeat one line many times a second while a server is away or a task starts. -->
+    <Logger name="io.debezium.connector.postgresql.PostgresStreamingChangeEventSource" level="WARN"/>
+    <Logger name="org.apache.kafka.clients.NetworkClient" level="ERROR"/>
+    <!-- Lists every default as unknown, several screens a connector. -->
+    <Logger name="org.apache.kafka.common.config.AbstractConfig" level="ERROR"/>
+  </Loggers>
 </Configuration>
 """
 
@@ -91,8 +102,7 @@ def write_config(settings: Settings, endpoints: Endpoints, plugins: Sequence[Pat
             plugins=",".join(str(path) for path in plugins),
         )
     )
-    (folder / "log4j2.xml").write_text(LOG4J.format(level="WARN"))
-    (folder / "log4j2-connect.xml").write_text(LOG4J.format(level="INFO"))
+    (folder / "log4j2.xml").write_text(LOG4J)
 
 
 def format_storage(settings: Settings, classpath: Sequence[Path]) -> None:
@@ -120,9 +130,7 @@ def format_storage(settings: Settings, classpath: Sequence[Path]) -> None:
         raise LabError(f"Kafka's storage could not be made: {result.stderr.strip()[-400:]}", "labkit doctor")
 
 
-def java_command(
-    classpath: Sequence[Path], settings: Settings, heap_mib: int, log_config: str = "log4j2.xml"
-) -> list[str]:
+def java_command(classpath: Sequence[Path], settings: Settings, heap_mib: int) -> list[str]:
     """Command line up to the main class."""
     return [
         str(JAVA),
@@ -135,7 +143,7 @@ def java_command(
         "-XX:TieredStopAtLevel=1",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:MaxDirectMemorySize=64m",
-        f"-Dlog4j2.configurationFile={settings.home / 'kafka' / log_config}",
+        f"-Dlog4j2.configurationFile={settings.home / 'kafka' / 'log4j2.xml'}",
     ]
 
 
@@ -149,7 +157,7 @@ def commands(settings: Settings, classpath: Sequence[Path]) -> Mapping[str, list
             str(folder / "broker.properties"),
         ],
         "connect": [
-            *java_command(classpath, settings, settings.connect_heap_mib, "log4j2-connect.xml"),
+            *java_command(classpath, settings, settings.connect_heap_mib),
             "org.apache.kafka.connect.cli.ConnectDistributed",
             str(folder / "connect.properties"),
         ],

@@ -8,7 +8,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from labkit.errors import LabError
-from labkit.stream.topics import BOOTSTRAP_TIMEOUT_MS, offset_range
+from labkit.stream.topics import BOOTSTRAP_TIMEOUT_MS, RECONNECT_BACKOFF_MAX_MS, offset_range
 
 
 def open_reader(servers: str, positions: Mapping[TopicPartition, int], **options: object) -> KafkaConsumer:
@@ -23,6 +23,7 @@ def open_reader(servers: str, positions: Mapping[TopicPartition, int], **options
         consumer = KafkaConsumer(
             bootstrap_servers=servers,
             bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+            reconnect_backoff_max_ms=RECONNECT_BACKOFF_MAX_MS,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -20,6 +20,9 @@ from labkit.settings import (
 BOOTSTRAP_TIMEOUT_MS = 5000
 """How long a broker may take to answer at all, milliseconds. kafka-python's default of 30 s is a long silence."""
 
+RECONNECT_BACKOFF_MAX_MS = 1000
+"""Longest pause between two tries to reconnect, milliseconds: by default kafka-python waits up to 30 s."""
+
 # A heartbeat only says that all is well: an hour of them is plenty, in small segments so that old ones can go.
 HEARTBEAT_CONFIG = {"retention.ms": "3600000", "segment.bytes": "1048576"}
 

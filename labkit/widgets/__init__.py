@@ -1,7 +1,7 @@
-"""What the live stream looks like: a pad to draw on, the event feed, the newest prediction, the score, all in one.
+"""What the live stream looks like: a pad to draw on, the event feed, the newest prediction and the score.
 
-Every widget works alone in a cell as well as in the `Dashboard`. Widgets know values, never servers: a page's wish
-comes back through a callback, and what there is to show comes in through ``show()`` or ``poll()``.
+Every widget works alone in a cell as well as in the `Dashboard`. Widgets know values, never servers: a page's
+wish comes back through a callback, and what there is to show comes in through ``show()`` or ``poll()``.
 """
 
 from labkit.widgets.actions import DashboardActions

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 class DashboardActions(Protocol):
     """What a click on the dashboard does to the stream.
 
-    The dashboard calls the verbs from worker threads, possibly several at once, so that a server that is slow to
-    answer never freezes the page. Whatever they raise is shown in a status line; a `LabError` reads best.
+    The dashboard calls the verbs from worker threads, possibly several at once, so that a server that is slow
+    to answer never freezes the page. Whatever they raise is shown in a status line; a `LabError` reads best.
     """
 
     def insert(self, pixels: NDArray[np.uint8], label: int | None) -> int:

@@ -26,13 +26,13 @@ STILL_EVERY_S = 2.0
 class Dashboard:
     """All widgets together, refreshed on the kernel's event loop while no cell runs.
 
-    In a plain script, and in a notebook run by papermill (whose cells follow each other without a pause, and which
-    keeps only what a running cell shows), call `refresh` by hand.
+    In a plain script, and in a notebook run by papermill (whose cells follow each other without a pause, and
+    which keeps only what a running cell shows), call `refresh` by hand.
 
     Args:
         actions: What clicks do to the stream.
         poll: Returns the newest state; called at the frame rate on the event loop, so cheap.
-        frames_per_second: Upper bound for refreshes, 0.1 to 30. Nothing is sent while the state stays the same.
+        frames_per_second: Upper bound for refreshes, 0.1 to 30. While nothing changes, nothing is sent.
 
     Attributes:
         bar, pad, prediction, scoreboard, feed: The parts, each a widget of its own.
@@ -123,14 +123,15 @@ class Dashboard:
 
     def _update_still(self) -> None:
         """Redraw the picture if its state is no longer the newest."""
-        if not self._picture.shown or self._still_state is self._state:
+        if not self._picture.shown or self._still_state == self._state:
             return
         self._still_state, self._still_at = self._state, time.monotonic()
         with telling(self._tell_problem):
             self._picture.replace(self.still())
 
     def _tell_problem(self, words: str) -> None:
-        self.bar.problem = f"the screen could not be refreshed: {words}"
+        with self.bar.updating():
+            self.bar.problem = f"the screen could not be refreshed: {words}"
 
     def _insert(self, pixels: NDArray[np.uint8], label: int | None) -> str:
         return f"row {self._actions.insert(pixels, label)} inserted"

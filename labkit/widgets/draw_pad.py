@@ -26,8 +26,8 @@ class DrawPad(RequestWidget):
     The page draws by itself and syncs once a stroke; Python renders, so what is shown is what is sent.
 
     Args:
-        on_send: Called with the 28×28 uint8 image and the label (None: not known yet); returns the line to show, such
-            as ``row 1001 inserted``. May be slow, may raise: the drawing then stays on the pad.
+        on_send: Called with the 28×28 uint8 image and the label (None: not known yet); returns the line to
+            show, such as ``row 1001 inserted``. May be slow, may raise: the drawing then stays on the pad.
 
     Traits:
         strokes: The drawing: strokes of [x, y] points in pad units, 0 to 1.

@@ -1,4 +1,4 @@
-"""One change event in the words and units of a screen. Pure functions, shared by the widgets and the still picture."""
+"""One change event in the words and units of a screen: pure functions for the widgets and the still."""
 
 import math
 
@@ -21,7 +21,7 @@ def is_right(prediction: Prediction) -> bool | None:
 
 
 def event_view(scored: ScoredEvent) -> dict[str, object]:
-    """What the page shows of an event, as JSON: times in ms, the probability of the predicted digit, 0 to 1."""
+    """What the page shows of an event, as JSON; times in ms, the predicted digit's probability 0 to 1."""
     event, prediction = scored.event, scored.prediction
     return {
         "key": f"{event.table}/{event.partition}/{event.offset}",
@@ -41,7 +41,7 @@ def event_view(scored: ScoredEvent) -> dict[str, object]:
 
 
 def prediction_view(scored: ScoredEvent, prediction: Prediction) -> dict[str, object]:
-    """What the page shows of a prediction, as JSON: the event, ten probabilities and the milliseconds of each hop."""
+    """What the page shows of a prediction, as JSON: the event, ten probabilities, each hop's milliseconds."""
     return event_view(scored) | {
         "probabilities": [rounded(probability, 4) for probability in prediction.probabilities],
         "model_version": prediction.model_version,

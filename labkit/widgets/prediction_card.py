@@ -27,7 +27,7 @@ class PredictionCard(RowRequestWidget):
     image = traitlets.Bytes(b"").tag(sync=True)
 
     def show(self, scored: ScoredEvent | None) -> None:
-        """Show this event and its prediction; an empty card for None or an event that has no prediction yet."""
+        """Show this event and its prediction; an empty card where there is none."""
         prediction = scored.prediction if scored else None
         with self.updating():
             if scored is None or prediction is None:

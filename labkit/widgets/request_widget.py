@@ -41,17 +41,17 @@ class Job:
 class RequestWidget(anywidget.AnyWidget):
     """A widget whose page may ask for something.
 
-    The page writes ``outbox``, an object with a fresh ``seq`` and the request's fields. A subclass says in `job` what
-    the request comes to. ipywidgets swallows what an observer raises, so everything raised here, and by the job, ends
-    in the status line.
+    The page writes ``outbox``, an object with a fresh ``seq`` and the request's fields. A subclass says in
+    `job` what the request comes to. ipywidgets swallows what an observer raises, so everything raised here,
+    and by the job, ends in the status line.
 
-    Jobs run one after the other in a thread of the widget's own, so that the kernel goes on answering while a server
-    does not. JupyterLab 4.6 delivers requests in a thread of its own too (a kernel subshell), even while a cell runs:
-    so traits are set under `updating`.
+    Jobs run one after the other in a thread of the widget's own, so that the kernel goes on answering while a
+    server does not. JupyterLab 4.6 delivers requests in a thread of its own too (a kernel subshell), even
+    while a cell runs: so traits are set under `updating`.
 
     Traits:
         outbox: The newest request, written by the page. Untrusted.
-        received: ``seq`` of the newest request taken; the page waits for it and so notices a kernel that is busy.
+        received: ``seq`` of the newest request taken, by which the page notices a kernel that is busy.
         busy: Whether a job runs.
         status: One line for people.
         status_kind: ``info``, ``ok`` or ``error``.
@@ -114,6 +114,7 @@ class RequestWidget(anywidget.AnyWidget):
             self._handled.append(seq)
             self.received = seq
             job = self.job(request)
+            self.busy = True
             if _has_event_loop():
                 self._worker.submit(self._do, job)
             else:  # A plain script: nobody to keep waiting but the caller.
@@ -121,7 +122,7 @@ class RequestWidget(anywidget.AnyWidget):
 
     def _do(self, job: Job) -> None:
         with self.updating():
-            self.busy = True
+            self.busy = True  # Again: the job before this one may have ended since.
             self.say("info", job.waiting)
         with telling(self.say_error):
             line = job.work()

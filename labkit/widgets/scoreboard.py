@@ -7,14 +7,14 @@ from labkit.model.live_state import Score
 from labkit.widgets.assets import joined
 
 MAX_HISTORY = 200
-"""Points of the plot: some as many as a phone has pixels to draw them."""
+"""Points of the plot: about as many as a phone has pixels to draw them."""
 
 
 class Scoreboard(anywidget.AnyWidget):
     """Running accuracy as a number and a plot, the accuracy of late, and which digits are taken for which.
 
     Traits:
-        score: A JSON object with counted, correct, accuracy, recent_accuracy, recent_window, confusion, history.
+        score: A JSON object with the fields of `Score`.
     """
 
     _esm = joined("common.js", "scoreboard.js")

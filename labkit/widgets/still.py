@@ -1,7 +1,8 @@
 """The still: the dashboard as plain HTML, for where no kernel runs.
 
-A saved notebook is read in places that run no widget and strip styles, such as a code host's preview or an exported
-page without a network. So this is tables and small PNG images, and its meaning never hangs on a style.
+A saved notebook is read in places that run no widget and strip styles, such as a code host's preview or an
+exported page without a network. So this is tables and small PNG images, and its meaning never hangs on a
+style.
 """
 
 import base64
@@ -20,7 +21,8 @@ from labkit.widgets.event_view import format_lsn, is_right, top_probability
 MAX_ROWS = 8
 """Events in the picture: enough to see the stream, small enough for a notebook."""
 
-# A trusted notebook opened without its kernel says "model not found" where the widgets were: the picture says it better.
+# A trusted notebook opened without its kernel says "model not found" where the widgets were. The picture says
+# it better.
 _STYLE = (
     "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .labkit-still) > .jupyter-widgets:not(:has(*))"
     "{display: none}</style>"

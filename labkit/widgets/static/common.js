@@ -76,8 +76,8 @@ function verdict(right) {
 /** Keep plain keys from the notebook, which takes 1 to 6, Enter, arrows and "d d" for commands of its own. */
 function keepKeys(root) {
   root.addEventListener("keydown", (event) => {
-    const forNotebook = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
-    if (!forNotebook) event.stopPropagation();
+    const runsCell = event.shiftKey && event.key === "Enter";
+    if (!(event.ctrlKey || event.metaKey || event.altKey || runsCell)) event.stopPropagation();
   });
 }
 
@@ -118,9 +118,9 @@ function statusLine(model) {
 let quietUntil = 0; // Till then the mouse holds nothing.
 
 /**
- * Controls to relabel and to delete the row that `rowNow()` returns. While somebody moves the mouse over them or has the focus in them,
- * `hold(true)` asks that nothing moves away under the hand. Sending lets go, so that one sees what came of it, and so
- * does a mouse that rests.
+ * Controls to relabel and to delete the row that `rowNow()` returns. While somebody moves the mouse over them
+ * or has the focus in them, `hold(true)` asks that nothing moves away under the hand. Sending lets go, so that
+ * one sees what came of it, and so does a mouse that rests.
  */
 function rowControls(model, rowNow, { name, lead, hold }) {
   const hands = new Set(); // "mouse" and "focus": an open menu keeps the focus while the mouse leaves.
@@ -129,7 +129,8 @@ function rowControls(model, rowNow, { name, lead, hold }) {
   const off = (hand) => hands.delete(hand) && hold(hands.size > 0);
   const moved = (event) => {
     // Rows that move under a still mouse bring events too, but no movement.
-    if (event.pointerType !== "mouse" || !(event.movementX || event.movementY) || Date.now() < quietUntil) return;
+    const movement = event.movementX || event.movementY;
+    if (event.pointerType !== "mouse" || !movement || Date.now() < quietUntil) return;
     clearTimeout(resting);
     resting = setTimeout(() => off("mouse"), 5000);
     on("mouse");
@@ -141,7 +142,8 @@ function rowControls(model, rowNow, { name, lead, hold }) {
     hands.clear();
     hold(false);
   };
-  const select = make("select", { "aria-label": `new label for ${name}` }, make("option", { value: "" }, "…"));
+  const select = make("select", { "aria-label": `new label for ${name}` });
+  select.append(make("option", { value: "" }, "…"));
   for (let digit = 0; digit < 10; digit++) select.append(make("option", { value: digit }, String(digit)));
   const relabel = () => {
     if (select.value === "") return select.focus();

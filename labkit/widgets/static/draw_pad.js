@@ -46,7 +46,7 @@ function render({ model, el }) {
   el.replaceChildren(root);
   keepKeys(root);
 
-  // Drawing ----------------------------------------------------------------------------------------------------
+  // Drawing
 
   function place(event) {
     const box = canvas.getBoundingClientRect();
@@ -121,7 +121,7 @@ function render({ model, el }) {
     }
   }
 
-  // Commands ---------------------------------------------------------------------------------------------------
+  // Commands
 
   function setStrokes(strokes) {
     stroke = pointer = null;
@@ -194,7 +194,7 @@ function render({ model, el }) {
     paint();
   });
 
-  // What the traits say ------------------------------------------------------------------------------------------
+  // What the traits say
 
   const stops = [
     stopStatus,

@@ -27,7 +27,7 @@ function render({ model, el }) {
     drawConfusion(score.confusion);
   }
 
-  // The plot -----------------------------------------------------------------------------------------------------
+  // The plot
 
   function svg(tag, attributes, text) {
     const element = document.createElementNS(SVG, tag);
@@ -60,7 +60,8 @@ function render({ model, el }) {
     const xOf = (count) => PLOT.left + ((count - from) / Math.max(to - from, 1)) * width;
     const points = history.map(([count, share]) => [xOf(count), yOf(share)]);
     line.curve.setAttribute("points", points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "));
-    const [x, y] = points[points.length - 1] ?? [-10, -10];
+    const [x, y] = points[points.length - 1] ?? [0, 0];
+    line.dot.setAttribute("visibility", points.length ? "visible" : "hidden");
     line.dot.setAttribute("cx", x);
     line.dot.setAttribute("cy", y);
     setText(line.first, history.length > 1 ? from.toLocaleString() : "");
@@ -69,7 +70,7 @@ function render({ model, el }) {
       ? `running accuracy over ${to} predictions, now ${percent(now)}` : "running accuracy: no prediction yet");
   }
 
-  // The confusion table --------------------------------------------------------------------------------------------
+  // The confusion table
 
   function makeConfusion(parent) {
     const digits = [...Array(10).keys()];
