@@ -122,7 +122,9 @@ def send(
 
 @app.command()
 def train(
-    load: Annotated[str, typer.Option(help="Where digits come from if the tables are empty: bundled or mnist.")] = "bundled",
+    load: Annotated[
+        str, typer.Option(help="Where digits come from if the tables are empty: bundled or mnist.")
+    ] = "bundled",
     seed: Annotated[int | None, typer.Option(help="Makes the training repeatable.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -175,7 +177,9 @@ def demo(
     else:
         table = Table("figure", "value", box=None)
         for name, value in figures.items():
-            table.add_row(name, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value))
+            table.add_row(
+                name, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+            )
         console.print(table)
     for failure in failures:
         _say(f"FAILED: {failure}")
@@ -213,7 +217,9 @@ def logs(
 
 @app.command()
 def down(
-    keep_data: Annotated[bool, typer.Option("--keep-data", help="Keep rows, topics and models for the next start.")] = False,
+    keep_data: Annotated[
+        bool, typer.Option("--keep-data", help="Keep rows, topics and models for the next start.")
+    ] = False,
 ) -> None:
     """Stop everything and leave nothing behind: the rows, topics and models go, too."""
     Lab().down(keep_data=keep_data, report=_say)

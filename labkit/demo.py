@@ -148,5 +148,3 @@ def _percentiles(values: Sequence[float]) -> dict[str, float]:
 def _memory(lab: Lab) -> dict[str, float]:
     services = {service.name: service.rss_mib for service in lab.stack.status() if service.pid}
     return services | {"this process": memory_mib(os.getpid()), "supervisor": lab.stack.overhead_mib()}
-
-

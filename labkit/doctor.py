@@ -58,7 +58,9 @@ def _memory() -> Finding:
     available = psutil.virtual_memory().available / 2**20
     if available >= MEMORY_MIB:
         return Finding("memory", "ok", f"{available:,.0f} MiB available")
-    return Finding("memory", "warning", f"{available:,.0f} MiB available of {MEMORY_MIB:,} wanted", "close other programs")
+    return Finding(
+        "memory", "warning", f"{available:,.0f} MiB available of {MEMORY_MIB:,} wanted", "close other programs"
+    )
 
 
 def _disk(settings: Settings) -> Finding:

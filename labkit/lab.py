@@ -46,6 +46,7 @@ class Lab:
         self._tables: DigitTables | None = None
         self._sender: SampleSender | None = None
         self._view: LiveView | None = None
+        self._dashboard: Dashboard | None = None
 
     def __repr__(self) -> str:
         try:
@@ -99,6 +100,9 @@ class Lab:
 
     def close(self) -> None:
         """Let go of the servers without stopping them."""
+        if self._dashboard is not None:
+            self._dashboard.close()
+            self._dashboard = None
         if self._view is not None:
             self._view.stop()
             self._view = None
@@ -156,8 +160,8 @@ class Lab:
             LabError: There are no training digits in Kafka.
         """
         from labkit.model.training import train_from_topic
-        from labkit.stream.reading import wait_for_records
         from labkit.settings import CSV_PREFIX, table_topic
+        from labkit.stream.reading import wait_for_records
 
         rows = self.tables.count(TRAIN_TABLE)
         if rows == 0:
@@ -220,10 +224,13 @@ class Lab:
         return self._view
 
     def dashboard(self) -> "Dashboard":
-        """The dashboard, for the last line of a cell."""
+        """The dashboard, for the last line of a cell. One made before is closed; its last picture stays."""
         from labkit.widgets import Dashboard
 
-        return Dashboard(self, self.view.state)
+        if self._dashboard is not None:
+            self._dashboard.close()
+        self._dashboard = Dashboard(self, self.view.state)
+        return self._dashboard
 
     def ledger(self, wait_s: float = 0.0) -> Ledger:
         """Balance rows against events against predictions.

@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from labkit.database import DigitTables
 from labkit.digits import Digits
@@ -19,8 +20,15 @@ def check_rate(rate: object) -> float:
     Raises:
         LabError: Not a number, or not within (0, 1000].
     """
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not math.isfinite(rate) or not 0 < rate <= MAX_RATE:
-        raise LabError(f"a rate of {rate!r} digits per second cannot be kept", f"a number above 0, at most {MAX_RATE:.0f}")
+    if (
+        isinstance(rate, bool)
+        or not isinstance(rate, int | float)
+        or not math.isfinite(rate)
+        or not 0 < rate <= MAX_RATE
+    ):
+        raise LabError(
+            f"a rate of {rate!r} digits per second cannot be kept", f"a number above 0, at most {MAX_RATE:.0f}"
+        )
     return float(rate)
 
 
@@ -58,7 +66,9 @@ class SampleSender:
         self.stop()
         self._stop.clear()
         self.problem = ""
-        self._thread = threading.Thread(target=self._send_until_stopped, args=(rate,), name="labkit-sender", daemon=True)
+        self._thread = threading.Thread(
+            target=self._send_until_stopped, args=(rate,), name="labkit-sender", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -67,7 +77,7 @@ class SampleSender:
         if self._thread is not None:
             self._thread.join(timeout=10)
 
-    def send(self, count: int, rate: float, on_sent: Callable[[int, float], None] | None = None) -> list[int]:
+    def send(self, count: Any, rate: float, on_sent: Callable[[int, float], None] | None = None) -> list[int]:
         """Send a number of digits and return when the last is committed.
 
         Args:

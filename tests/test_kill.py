@@ -45,7 +45,7 @@ def run(kernel: KernelManager, code: str, expression: str | None = None) -> str:
 
 
 def kill(lab: Lab, service: str) -> int:
-    """kill -9 one of the lab's services; return its process id."""
+    """Kill -9 one of the lab's services; return its process id."""
     (pid,) = [status.pid for status in lab.stack.status() if status.name == service]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -88,5 +88,5 @@ def test_every_part_killed_in_one_stream(scoring_lab: Lab, kernel: KernelManager
 
     # What Jupyter does when a kernel dies, and the cell the user then runs again.
     kernel.restart_kernel(now=True)
-    wait = "import time\nwhile view.state().predictions_seen < %d: time.sleep(0.1)" % ledger.predictions
+    wait = f"import time\nwhile view.state().predictions_seen < {ledger.predictions}: time.sleep(0.1)"
     assert run(kernel, f"{WATCH}\n{wait}", "view.state().score.counted") == str(ledger.counted)

@@ -90,7 +90,7 @@ def test_a_missing_topic_is_named(lab: Lab) -> None:
 
 
 def test_an_absent_broker_is_named() -> None:
-    with pytest.raises(LabError, match="127.0.0.1:9"):
+    with pytest.raises(LabError, match=r"127\.0\.0\.1:9"):
         count_records("127.0.0.1:9", "numbers")
 
 

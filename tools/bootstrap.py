@@ -21,7 +21,7 @@ WANTED_PYTHON = ">=3.11,<3.13"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
 
 
-class Stop(Exception):
+class SetupError(Exception):
     """What is wrong and what to do, in one line."""
 
 
@@ -45,18 +45,27 @@ def find_uv():
         return program
     say("fetching uv, which installs the rest (25 MB)")
     CACHE.mkdir(parents=True, exist_ok=True)
-    pip = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", ROOT / "requirements-uv.txt")
+    pip = (
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "-r",
+        ROOT / "requirements-uv.txt",
+    )
     if run(sys.executable, "-m", "venv", "--clear", folder, quiet=True):
         if run(folder / "bin" / "python", *pip) and program.exists():
             return program
         shutil.rmtree(str(folder), ignore_errors=True)
-        raise Stop("uv could not be fetched: check the network, then run the same command again")
+        raise SetupError("uv could not be fetched: check the network, then run the same command again")
     # Some systems ship Python without venv, but with pip.
     shutil.rmtree(str(folder), ignore_errors=True)
     if run(sys.executable, *pip, "--target", folder) and program.exists():
         return program
     shutil.rmtree(str(folder), ignore_errors=True)
-    raise Stop("this Python has no venv: install it (Debian, Ubuntu: sudo apt install python3-venv) or install uv")
+    raise SetupError("this Python has no venv: install it (Debian, Ubuntu: sudo apt install python3-venv) or install uv")
 
 
 def python_fits():
@@ -71,7 +80,7 @@ def make_venv(uv):
         return
     say("making .venv with Python " + WANTED_PYTHON)
     if not run(uv, "venv", "-q", "--clear", "--python", WANTED_PYTHON, VENV):
-        raise Stop("Python 3.11 or 3.12 is needed, and neither was found nor could be fetched: install python3.11")
+        raise SetupError("Python 3.11 or 3.12 is needed, and neither was found nor could be fetched: install python3.11")
 
 
 def install(uv, requirements):
@@ -86,11 +95,11 @@ def install(uv, requirements):
     for path in requirements:
         arguments += ["-r", path]
     if not run(uv, *arguments) and not run(uv, "--offline", *arguments):
-        raise Stop("packages could not be installed: check network and disk space, then run the same command again")
+        raise SetupError("packages could not be installed: check network and disk space, then run the same command again")
     # The package itself, editable; its build backend is among the locked packages.
     itself = ["pip", "install", "-q", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--offline", "-e", ROOT]
     if not run(uv, *itself):
-        raise Stop("labkit itself could not be installed; see the lines above")
+        raise SetupError("labkit itself could not be installed; see the lines above")
     stamp.touch()
     say("ready")
 
@@ -108,8 +117,8 @@ def main():
             uv = find_uv()
             make_venv(uv)
             install(uv, requirements)
-        except Stop as stop:
-            say(str(stop))
+        except SetupError as error:
+            say(str(error))
             return 1
     return 0
 

@@ -1,0 +1,1 @@
+"""Debezium: connector configurations, the REST client, the change event and the transform."""

@@ -70,7 +70,9 @@ class ConnectClient:
                 near = difflib.get_close_matches(option, known, n=1)
                 raise LabError(
                     f"connector {connector.name}: unknown option {option!r}",
-                    f"did you mean {near[0]!r}?" if near else "remove it, or look its name up in Debezium's documentation",
+                    f"did you mean {near[0]!r}?"
+                    if near
+                    else "remove it, or look its name up in Debezium's documentation",
                 )
         for value in values:
             if value["errors"]:
@@ -79,7 +81,9 @@ class ConnectClient:
     @staticmethod
     def _is_open(option: str, config: Mapping[str, str]) -> bool:
         # A converter's own options stand under its name, and Connect does not list them.
-        converters = tuple(f"{name}." for name in ("key.converter", "value.converter", "header.converter") if name in config)
+        converters = tuple(
+            f"{name}." for name in ("key.converter", "value.converter", "header.converter") if name in config
+        )
         return option.startswith((*OPEN_PREFIXES, *converters))
 
     def wait_running(self, name: str) -> None:

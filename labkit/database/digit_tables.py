@@ -140,14 +140,17 @@ class DigitTables:
 
     def slots(self) -> list[str]:
         """Names of the replication slots."""
-        return [row[0] for row in self._run(lambda connection: connection.execute(
-            "SELECT slot_name FROM pg_replication_slots").fetchall())]
+        return [
+            row[0]
+            for row in self._run(
+                lambda connection: connection.execute("SELECT slot_name FROM pg_replication_slots").fetchall()
+            )
+        ]
 
     def drop_slot(self, slot: str) -> None:
         """Drop a replication slot that no connector uses any more; it would keep WAL for ever."""
         statement: LiteralString = (
-            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
-            "WHERE slot_name = %s AND NOT active"
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
         )
         self._run(lambda connection: connection.execute(statement, [slot]))
 

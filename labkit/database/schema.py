@@ -40,9 +40,7 @@ def create_schema(connection: psycopg.Connection, capture_user: str, capture_pas
                 sql.Identifier(TRAIN_TABLE), sql.Identifier(TEST_TABLE), role
             )
         )
-        published = connection.execute(
-            "SELECT 1 FROM pg_publication WHERE pubname = %s", [PUBLICATION]
-        ).fetchone()
+        published = connection.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [PUBLICATION]).fetchone()
         if not published:
             connection.execute(
                 sql.SQL("CREATE PUBLICATION {} FOR TABLE {}, {}").format(

@@ -13,7 +13,7 @@ from labkit.errors import LabError
 Split = Literal["train", "test"]
 
 SOURCES: Mapping[str, Callable[[Split], Digits]] = {"bundled": load_bundled, "mnist": load_mnist}
-COPIES: Mapping[str, int] = {"bundled": 4, "mnist": 0}
+COPIES: Mapping[str, int] = {"bundled": 5, "mnist": 0}
 """Copies of each training digit by default: the bundled digits are few and all of one pen, MNIST needs none."""
 
 

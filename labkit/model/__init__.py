@@ -1,0 +1,1 @@
+"""The network, training, scoring, the running score and the live view."""

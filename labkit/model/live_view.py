@@ -7,18 +7,18 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
 
 from labkit.capture.event import ChangeEvent
 from labkit.errors import LabError
 from labkit.model.live_state import LiveState, ScoredEvent
 from labkit.model.prediction import Prediction
+from labkit.model.prediction_records import decode_prediction
 from labkit.model.score import ProgressiveScore
 from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_topic
 from labkit.stream.events import decode_event
-from labkit.model.prediction_records import decode_prediction
 from labkit.stream.reading import open_reader
 from labkit.stream.topics import offset_range
 

@@ -12,9 +12,7 @@ from labkit.model.prediction import Prediction
 
 def encode_prediction(prediction: Prediction) -> bytes:
     """The JSON record of a prediction; probabilities with four decimals."""
-    fields: dict[str, Any] = {
-        field.name: getattr(prediction, field.name) for field in dataclasses.fields(prediction)
-    }
+    fields: dict[str, Any] = {field.name: getattr(prediction, field.name) for field in dataclasses.fields(prediction)}
     fields["probabilities"] = [round(value, 4) for value in prediction.probabilities]
     return json.dumps(fields, separators=(",", ":")).encode()
 

@@ -8,21 +8,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from labkit.capture.event import ChangeEvent
 from labkit.digits import PIXELS
 from labkit.errors import LabError
 from labkit.model.prediction import Prediction
+from labkit.model.prediction_records import decode_prediction, encode_prediction
 from labkit.model.store import ModelStore
 from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_topic
 from labkit.stream.events import NotADigitError, decode_event
-from labkit.model.prediction_records import decode_prediction, encode_prediction
 from labkit.stream.reading import open_reader
-from labkit.stream.topics import RECONNECT_BACKOFF_MAX_MS, offset_range
+from labkit.stream.topics import CLIENT, offset_range
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Scorer:
             bootstrap_servers=self._servers,
             delivery_timeout_ms=10_000,
             request_timeout_ms=5_000,
-            reconnect_backoff_max_ms=RECONNECT_BACKOFF_MAX_MS,
+            **CLIENT,
         )
         try:
             while not stop.is_set():
@@ -113,7 +113,8 @@ class Scorer:
             self._predict = compile_predict(self._store, version)
             self._version = version
             log.info("scoring with model %s", version)
-        assert self._predict is not None and self._version is not None, "run() waits for the first model"
+        if self._predict is None or self._version is None:
+            raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
         return self._predict, self._version
 
     def _wait_for_model(self, stop: threading.Event) -> None:
@@ -137,7 +138,7 @@ def compile_predict(store: ModelStore, version: str) -> Predict:
         return tf.nn.softmax(model(tf.cast(images, tf.float32) / 255.0))
 
     def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        return probabilities(images).numpy()
+        return probabilities(tf.constant(images)).numpy()
 
     # Trace and warm up now, not on the first digit somebody waits for.
     predict(np.zeros((1, PIXELS), np.uint8))
@@ -167,7 +168,7 @@ def _last_scored_offset(servers: str, partition: TopicPartition, first: int, end
         found: int | None = None
         reader = open_reader(servers, {partition: start})
         try:
-            while reader.position(partition) < stop:
+            while (reader.position(partition) or 0) < stop:
                 for record in reader.poll(timeout_ms=500).get(partition, []):
                     if record.offset < stop:
                         try:

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -66,6 +67,7 @@ class ModelStore:
         """
         path = self._folder / f"{version}.keras"
         try:
-            return keras.models.load_model(path, compile=False)
+            model: Any = keras.models.load_model(path, compile=False)
         except (OSError, ValueError) as error:
             raise LabError(f"model {version} cannot be loaded: {error}", "train and publish it again") from error
+        return model

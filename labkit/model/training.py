@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -30,9 +31,7 @@ class Training:
     accuracy: float
 
 
-def train_from_topic(
-    servers: str, *, epochs: int = EPOCHS, seed: int | None = None, verbose: int | str = 0
-) -> Training:
+def train_from_topic(servers: str, *, epochs: int = EPOCHS, seed: int | None = None, verbose: Any = 0) -> Training:
     """Train the talk's network by reading the CSV route's training topic through tensorflow-io.
 
     Raises:
@@ -62,5 +61,6 @@ def evaluate_on_topic(model: keras.Model, servers: str) -> float:
         LabError: The topic is missing, or the broker is away.
     """
     digits = group_dataset(servers, table_topic(CSV_PREFIX, TEST_TABLE)).map(decode_csv_record).batch(BATCH_SIZE)
-    _loss, accuracy = model.evaluate(digits, verbose=0)
+    quiet: Any = 0
+    _loss, accuracy = model.evaluate(digits, verbose=quiet)
     return float(accuracy)

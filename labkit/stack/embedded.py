@@ -266,9 +266,7 @@ class EmbeddedStack:
         with self._config.open("w") as file:
             config.write(file)
 
-    def _add_program(
-        self, config: RawConfigParser, name: str, command: list[str], order: int, **extra: str
-    ) -> None:
+    def _add_program(self, config: RawConfigParser, name: str, command: list[str], order: int, **extra: str) -> None:
         config[f"program:{name}"] = {
             "command": " ".join(_quote(part) for part in command),
             "priority": str(order),
@@ -309,8 +307,10 @@ class EmbeddedStack:
             problems = {name: check() for name, check in waiting.items()}
             for name, problem in problems.items():
                 if not problem:
-                    report(f"servers: {name} answers at {health.address(name, endpoints)} "
-                           f"({time.monotonic() - started:.1f} s)")
+                    report(
+                        f"servers: {name} answers at {health.address(name, endpoints)} "
+                        f"({time.monotonic() - started:.1f} s)"
+                    )
                     del waiting[name]
             if waiting and time.monotonic() > deadline:
                 name = next(iter(waiting))

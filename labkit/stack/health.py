@@ -1,6 +1,7 @@
 """Whether a server answers, asked the way its clients ask."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import psycopg
 import requests
@@ -8,6 +9,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from labkit.settings import Endpoints
+
+QUICK: Mapping[str, Any] = {"request_timeout_ms": 3000, "bootstrap_timeout_ms": 2000}
 
 
 def checks(endpoints: Endpoints) -> Mapping[str, Callable[[], str]]:
@@ -40,7 +43,7 @@ def _postgres(endpoints: Endpoints) -> str:
 
 def _kafka(endpoints: Endpoints) -> str:
     try:
-        admin = KafkaAdminClient(bootstrap_servers=endpoints.kafka, request_timeout_ms=3000, bootstrap_timeout_ms=2000)
+        admin = KafkaAdminClient(bootstrap_servers=endpoints.kafka, **QUICK)
     except (KafkaError, OSError, ValueError) as error:
         return f"no broker: {type(error).__name__}"
     admin.close()

@@ -5,7 +5,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass

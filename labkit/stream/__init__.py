@@ -1,0 +1,1 @@
+"""Kafka: topics, readers, records to events and to tensors."""

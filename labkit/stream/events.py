@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labkit.capture.event import OPERATION_NAMES, ChangeEvent, Operation
+from labkit.capture.event import OPERATION_NAMES, ChangeEvent
 from labkit.digits import PIXELS
 from labkit.errors import LabError
 
@@ -40,7 +40,7 @@ def decode_event(record: ConsumerRecord) -> ChangeEvent:
         return ChangeEvent(
             table=str(record.topic).rpartition(".")[2],
             row_id=int(cast(bytes, record.key)),
-            operation=cast(Operation, operation),
+            operation=operation,
             label=None if operation == "d" else number,
             pixels=None if operation == "d" else value,
             lsn=int(_text(headers, "__source_lsn")),

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
-from labkit.stream.topics import BOOTSTRAP_TIMEOUT_MS, RECONNECT_BACKOFF_MAX_MS, offset_range
+from labkit.stream.topics import CLIENT, offset_range
 
 
-def open_reader(servers: str, positions: Mapping[TopicPartition, int], **options: object) -> KafkaConsumer:
+def open_reader(servers: str, positions: Mapping[TopicPartition, int], **options: Any) -> KafkaConsumer:
     """A consumer that starts at given offsets, belongs to no group and sees committed records only.
 
     Outside a group, a restart need not wait until the broker has noticed that the reader before it was killed.
@@ -22,11 +24,10 @@ def open_reader(servers: str, positions: Mapping[TopicPartition, int], **options
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=servers,
-            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
-            reconnect_backoff_max_ms=RECONNECT_BACKOFF_MAX_MS,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            **CLIENT,
             **options,
         )
     except KafkaError as error:
@@ -55,7 +56,7 @@ def read_to_present_end(servers: str, topic: str) -> Iterator[ConsumerRecord]:
                     if record.offset < ranges[TopicPartition(record.topic, record.partition)][1]:
                         yield record
             # The position passes transaction markers, which no poll returns.
-            for partition in [p for p, end in pending.items() if consumer.position(p) >= end]:
+            for partition in [p for p, end in pending.items() if (consumer.position(p) or 0) >= end]:
                 del pending[partition]
                 consumer.pause(partition)
     finally:

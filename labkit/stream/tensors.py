@@ -94,14 +94,19 @@ def group_dataset(
     start_group(servers, topic, group, start)
     bounded = until_present_end and start == "earliest"
     records, tombstones = count_records(servers, topic) if bounded else (0, 0)
-    dataset = _kafka_dataset(servers, topic, group, stream_timeout_ms)
+    dataset: Any = _kafka_dataset(servers, topic, group, stream_timeout_ms)
     if bounded:
         dataset = dataset.take(records)
-    dataset = dataset.filter(lambda message, key: tf.strings.length(message) > 0)
+    dataset = dataset.filter(_is_record)
     if bounded:
         # Known length: a progress bar has an end, and a stream that stops short is an error and no silent loss.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(records - tombstones))
     return dataset
+
+
+def _is_record(message: Any, key: Any) -> Any:
+    del key
+    return tf.strings.length(message) > 0
 
 
 def _kafka_dataset(servers: str, topic: str, group: str, stream_timeout_ms: int) -> tf.data.Dataset:

@@ -1,10 +1,12 @@
 """Kafka topics: making them before anyone reads, and where they end."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
 from labkit.settings import (
@@ -17,11 +19,9 @@ from labkit.settings import (
     table_topic,
 )
 
-BOOTSTRAP_TIMEOUT_MS = 5000
-"""How long a broker may take to answer at all, milliseconds. kafka-python's default of 30 s is a long silence."""
-
-RECONNECT_BACKOFF_MAX_MS = 1000
-"""Longest pause between two tries to reconnect, milliseconds: by default kafka-python waits up to 30 s."""
+CLIENT: Mapping[str, Any] = {"bootstrap_timeout_ms": 5000, "reconnect_backoff_max_ms": 1000}
+"""For every Kafka client: how long a broker may take to answer at all, and the longest pause between two tries to
+reconnect, milliseconds. kafka-python's defaults, 30 s each, are a long silence when a server was killed."""
 
 # A heartbeat only says that all is well: an hour of them is plenty, in small segments so that old ones can go.
 HEARTBEAT_CONFIG = {"retention.ms": "3600000", "segment.bytes": "1048576"}
@@ -32,10 +32,10 @@ def create_topics(endpoints: Endpoints) -> None:
 
     A topic that no event has reached yet does not exist, and a consumer subscribed to it would wait for nothing.
     """
-    wanted = [table_topic(prefix, table) for prefix in (CSV_PREFIX, BYTES_PREFIX) for table in (TRAIN_TABLE, TEST_TABLE)]
+    prefixes, tables = (CSV_PREFIX, BYTES_PREFIX), (TRAIN_TABLE, TEST_TABLE)
+    wanted = [table_topic(prefix, table) for prefix in prefixes for table in tables]
     new = [NewTopic(name, 1, 1) for name in [*wanted, PREDICTIONS_TOPIC]]
-    new += [NewTopic(f"__debezium-heartbeat.{prefix}", 1, 1, topic_configs=HEARTBEAT_CONFIG)
-            for prefix in (CSV_PREFIX, BYTES_PREFIX)]
+    new += [NewTopic(f"__debezium-heartbeat.{prefix}", 1, 1, topic_configs=HEARTBEAT_CONFIG) for prefix in prefixes]
     admin = _admin(endpoints)
     try:
         existing = set(admin.list_topics())
@@ -59,9 +59,7 @@ def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int,
         LabError: There is no such topic, or the broker is away.
     """
     try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=servers, isolation_level="read_committed", bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS
-        )
+        consumer = KafkaConsumer(bootstrap_servers=servers, isolation_level="read_committed", **CLIENT)
     except KafkaError as error:
         raise LabError(f"no Kafka broker answers at {servers}", "labkit up") from error
     try:
@@ -75,8 +73,8 @@ def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int,
         consumer.close()
 
 
-def _admin(endpoints: Endpoints) -> KafkaAdminClient:
+def _admin(endpoints: Endpoints) -> Any:
     try:
-        return KafkaAdminClient(bootstrap_servers=endpoints.kafka, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
+        return KafkaAdminClient(bootstrap_servers=endpoints.kafka, **CLIENT)
     except KafkaError as error:
         raise LabError(f"no Kafka broker answers at {endpoints.kafka}", "labkit up") from error

@@ -13,5 +13,5 @@ def telling(tell: Callable[[str], None]) -> Generator[None]:
         yield
     except LabError as error:
         tell(str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is, a person has to see it
+    except Exception as error:
         tell(f"unexpected {type(error).__name__}: {error}")

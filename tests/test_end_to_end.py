@@ -1,0 +1,284 @@
+"""The whole way on the real servers, and a wrong input at each edge of it."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import psutil
+import psycopg
+import pytest
+import requests
+from jupyter_client.manager import KernelManager
+from kafka import KafkaProducer
+
+from labkit import Lab, LabError
+from labkit.capture.configs import ConnectorConfig, load_config
+from labkit.digits import load_digits
+from labkit.ledger import Ledger
+from labkit.model.prediction_records import decode_prediction
+from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, table_topic
+from labkit.stream.events import decode_event
+from labkit.stream.reading import read_to_present_end
+
+DIGIT = load_digits("bundled", "test").images[0]
+TEST_TOPIC = table_topic("lab", TEST_TABLE)
+
+
+def labkit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line."""
+    return subprocess.run([sys.executable, "-m", "labkit", *arguments], capture_output=True, text=True, timeout=180)
+
+
+def balanced(lab: Lab) -> Ledger:
+    """The ledger, once everything has arrived."""
+    ledger = lab.ledger(wait_s=30)
+    assert ledger.balanced, ledger
+    return ledger
+
+
+def test_insert_relabel_delete_each_arrive_as_an_event(scoring_lab: Lab) -> None:
+    lab = scoring_lab
+    before = balanced(lab)
+    row_id = lab.insert(DIGIT, None)
+    lab.relabel(row_id, 3)
+    lab.relabel(row_id, 4)
+    lab.delete(row_id)
+    after = balanced(lab)
+    assert (after.rows, after.events) == (before.rows, before.events + 4)
+    events = [e for e in map(decode_event, read_to_present_end(lab.kafka, TEST_TOPIC)) if e.row_id == row_id]
+    assert [(e.operation, e.label) for e in events] == [("c", None), ("u", 3), ("u", 4), ("d", None)]
+    assert events[0].pixels == DIGIT.tobytes()
+    assert [e.lsn for e in events] == sorted({e.lsn for e in events})
+    predictions = [
+        p for p in map(decode_prediction, read_to_present_end(lab.kafka, PREDICTIONS_TOPIC)) if p.row_id == row_id
+    ]
+    assert [p.offset for p in predictions] == [e.offset for e in events]
+    assert [p.label for p in predictions] == [None, 3, 4, None]
+    for prediction in predictions[:3]:
+        assert prediction.predicted == int(np.argmax(prediction.probabilities))
+        assert sum(prediction.probabilities) == pytest.approx(1.0, abs=1e-3)
+        assert prediction.committed_ms <= prediction.read_ms <= prediction.predicted_ms
+
+
+def test_relabelling_moves_the_running_score(scoring_lab: Lab) -> None:
+    lab = scoring_lab
+    digits = load_digits("bundled", "test")
+    row_id = lab.insert(digits.images[3], int(digits.labels[3]))
+    right = balanced(lab)
+    lab.relabel(row_id, (int(digits.labels[3]) + 1) % 10)
+    wrong = balanced(lab)
+    assert wrong.counted == right.counted
+    assert wrong.accuracy != right.accuracy
+    lab.delete(row_id)
+    assert balanced(lab).counted == right.counted - 1
+
+
+def test_the_live_view_agrees_with_the_ledger(scoring_lab: Lab) -> None:
+    ledger = balanced(scoring_lab)
+    view = scoring_lab.view
+    scoring_lab.wait_until(lambda: view.state().predictions_seen >= ledger.predictions, "the view has caught up")
+    state = view.state()
+    assert (state.events_seen, state.predictions_seen) == (ledger.events, ledger.predictions)
+    assert (state.score.counted, state.score.accuracy) == (ledger.counted, ledger.accuracy)
+
+
+def test_the_talks_configuration_works_as_printed(scoring_lab: Lab) -> None:
+    lab = scoring_lab
+    lab.connect.register(load_config("talk", lab.endpoints, lab.settings))
+    try:
+        row_id = lab.insert(DIGIT, 8)
+        expected = ",".join(str(pixel) for pixel in DIGIT.ravel())
+
+        def arrived() -> bool:
+            records = read_to_present_end(lab.kafka, table_topic("tf", TEST_TABLE))
+            return any(
+                record.key == b"8"
+                and record.value == expected.encode()
+                and ("__id", str(row_id).encode()) in record.headers
+                for record in records
+            )
+
+        lab.wait_until(arrived, "the CSV record of the new row", timeout_s=60)
+        lab.delete(row_id)
+    finally:
+        lab.capture("csv")
+
+
+def test_the_capture_role_reads_its_tables_and_nothing_else(scoring_lab: Lab) -> None:
+    endpoints = scoring_lab.endpoints
+    with psycopg.connect(scoring_lab.endpoints.postgres, autocommit=True) as owner:
+        owner.execute("CREATE TABLE IF NOT EXISTS secrets (x text)")
+    login = f"host={endpoints.host} port={endpoints.postgres_port} dbname={endpoints.database}"
+    login += f" user={endpoints.capture_user} password={endpoints.capture_password}"
+    with psycopg.connect(login, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM mnist_test").fetchone()
+        for forbidden in ("SELECT * FROM secrets", "DELETE FROM mnist_test", "CREATE TABLE mine (x int)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(forbidden)
+
+
+def test_postgres_wants_its_password(scoring_lab: Lab) -> None:
+    endpoints = scoring_lab.endpoints
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(f"host={endpoints.host} port={endpoints.postgres_port} user=postgres password=wrong")
+
+
+def test_everything_listens_on_loopback_only(scoring_lab: Lab) -> None:
+    pids = [status.pid for status in scoring_lab.stack.status() if status.pid]
+    listening = [
+        connection.laddr.ip
+        for pid in pids
+        for connection in psutil.Process(pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 4
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_a_second_up_starts_nothing(scoring_lab: Lab) -> None:
+    before = {status.name: status.pid for status in scoring_lab.stack.status()}
+    scoring_lab.up()
+    assert {status.name: status.pid for status in scoring_lab.stack.status()} == before
+
+
+@pytest.mark.parametrize(
+    ("pixels", "label", "says"),
+    [
+        (np.zeros((27, 28), np.uint8), 1, "27×28"),
+        (DIGIT / 255.0, 1, "whole numbers"),
+        (np.full((28, 28), np.nan), 1, "NaN"),
+        (DIGIT, 11, "11"),
+        (DIGIT, "three", "three"),
+    ],
+)
+def test_what_is_no_digit_is_not_inserted(scoring_lab: Lab, pixels: object, label: object, says: str) -> None:
+    before = len(scoring_lab.tables.labels(TEST_TABLE))
+    with pytest.raises(LabError, match=says) as caught:
+        scoring_lab.insert(pixels, label)  # pyright: ignore[reportArgumentType]
+    assert "\n" not in str(caught.value)
+    assert caught.value.fix
+    assert len(scoring_lab.tables.labels(TEST_TABLE)) == before
+
+
+@pytest.mark.parametrize(("label", "size"), [(1, 783), (11, 784), (-1, 784)])
+def test_the_database_itself_refuses_what_is_no_digit(scoring_lab: Lab, label: int, size: int) -> None:
+    with (
+        psycopg.connect(scoring_lab.endpoints.postgres) as connection,
+        pytest.raises(psycopg.errors.CheckViolation, match=r"pixels_are_784_bytes|label_is_a_digit"),
+    ):
+        connection.execute("INSERT INTO mnist_test (label, pixels) VALUES (%s, %s)", [label, bytes(size)])
+
+
+def test_relabelling_a_row_that_is_not_there_is_named(scoring_lab: Lab) -> None:
+    with pytest.raises(LabError, match="no row 999999"):
+        scoring_lab.relabel(999999, 1)
+
+
+def test_foreign_records_are_passed_over_and_the_stream_goes_on(scoring_lab: Lab) -> None:
+    before = balanced(scoring_lab)
+    producer = KafkaProducer(bootstrap_servers=scoring_lab.kafka)
+    for topic in (TEST_TOPIC, PREDICTIONS_TOPIC):
+        producer.send(topic, key=b"?", value=b"not a digit").get(10)
+    producer.close()
+    scoring_lab.insert(DIGIT, 5)
+    after = balanced(scoring_lab)
+    assert after.foreign_records == before.foreign_records + 2
+    assert after.predictions == before.predictions + 1
+    assert "not a digit" not in scoring_lab.stack.log("scorer")
+    assert "is no digit" in scoring_lab.stack.log("scorer")
+
+
+def test_an_unknown_connector_option_is_refused_with_the_nearest_name(scoring_lab: Lab) -> None:
+    config = load_config("bytes", scoring_lab.endpoints, scoring_lab.settings)
+    for option, near in (("slot.nam", "slot.name"), ("transforms.unwrap.add.heders", "transforms.unwrap.add.headers")):
+        with pytest.raises(LabError, match=option) as caught:
+            scoring_lab.connect.register(ConnectorConfig(config.name, config.config | {option: "x"}))
+        assert near in str(caught.value)
+    assert requests.get(f"{scoring_lab.endpoints.connect}/connectors/{config.name}/status", timeout=10).ok
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("send", "--rate", "-1"), "-1"),
+        (("send", "--rate", "nan"), "nan"),
+        (("send", "--count", "-5"), "-5"),
+        (("send", "--rte", "1"), "--rate"),
+    ],
+)
+def test_the_command_line_refuses_in_words(scoring_lab: Lab, arguments: tuple[str, ...], says: str) -> None:
+    result = labkit(*arguments)
+    assert result.returncode != 0
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_command_line_tells_json(scoring_lab: Lab) -> None:
+    sent = json.loads(labkit("send", "--count", "3", "--rate", "50", "--json").stdout)
+    assert sent["inserted"] == 3
+    ledger = json.loads(labkit("ledger", "--wait", "20", "--json").stdout)
+    assert ledger["balanced"] is True
+    status = {entry["name"]: entry for entry in json.loads(labkit("status", "--json").stdout)}
+    assert all(entry["healthy"] for entry in status.values())
+    assert {"postgres", "kafka", "connect", "scorer", "lab-connector", "mnist-connector"} <= set(status)
+
+
+def test_a_kernel_interrupted_in_training_trains_again(scoring_lab: Lab) -> None:
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    client = manager.blocking_client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        client.execute_interactive("from labkit import Lab; lab = Lab()", timeout=120, output_hook=lambda _: None)
+        interrupt = threading.Timer(8.0, manager.interrupt_kernel)
+        interrupt.start()
+        reply = client.execute_interactive("while True: lab.train(seed=1)", timeout=120, output_hook=lambda _: None)
+        assert reply["content"]["ename"] == "KeyboardInterrupt"
+        again = client.execute_interactive("training = lab.train(seed=1)", timeout=180, output_hook=lambda _: None)
+        assert again["content"]["status"] == "ok", again["content"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_a_second_lab_takes_free_ports_and_leaves_nothing_behind(scoring_lab: Lab, tmp_path: Path) -> None:
+    taken = scoring_lab.endpoints
+    home = tmp_path / "second"
+    command = [sys.executable, "-c", "from labkit import Lab; Lab().up(); print(Lab().endpoints.model_dump_json())"]
+    environment = {
+        "LABKIT_HOME": str(home),
+        "LABKIT_CACHE_DIR": str(scoring_lab.settings.cache_dir),
+        "PATH": "/usr/bin",
+    }
+    with socket.socket() as foreign:
+        foreign.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        foreign.bind(("127.0.0.1", 0))
+        foreign.listen()
+        environment["LABKIT_CONNECT_PORT"] = str(foreign.getsockname()[1])
+        # Two starts of the same lab at the same time: one does the work, the other waits for it.
+        starts = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+            for _ in range(2)
+        ]
+        outputs = [start.communicate(timeout=180)[0] for start in starts]
+        assert [start.returncode for start in starts] == [0, 0], outputs
+        endpoints = [json.loads(output.splitlines()[-1]) for output in outputs]
+        assert endpoints[0] == endpoints[1]
+        assert endpoints[0]["connect_port"] != foreign.getsockname()[1]
+        assert endpoints[0]["postgres_port"] != taken.postgres_port
+        assert endpoints[0]["kafka_port"] != taken.kafka_port
+        assert any("is taken; using" in output for output in outputs)
+    down = subprocess.run(
+        [sys.executable, "-m", "labkit", "down"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert down.returncode == 0, down.stderr
+    assert not home.exists()
+    left = [
+        p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])
+    ]
+    assert left == []
