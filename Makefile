@@ -4,7 +4,7 @@ PYTHON3 ?= python3
 LABKIT = .venv/bin/labkit
 NOTEBOOK ?= 01_first_digit.ipynb
 
-.PHONY: lab demo test lint unit notebooks browser setup setup-dev chromium down lock help
+.PHONY: lab demo test lint setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
@@ -155,6 +156,13 @@ def score() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the scorer itself says when the broker is away
     the_lab = Lab()
+    lock = FileLock(the_lab.settings.home / "scorer.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LabError(
+            "a scorer of this lab runs already: two would predict every event twice", "labkit status"
+        ) from None
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -70,7 +70,8 @@ def _disk(settings: Settings) -> Finding:
     free = shutil.disk_usage(folder).free / 2**20
     if free >= settings.min_free_disk_mib:
         return Finding("disk", "ok", f"{free:,.0f} MiB free for {settings.home}")
-    return Finding("disk", "error", f"{free:,.0f} MiB free for {settings.home}", "make room, or set LABKIT_HOME")
+    found = f"{free:,.0f} MiB free of {settings.min_free_disk_mib:,} wanted for {settings.home}"
+    return Finding("disk", "error", found, "make room, or set LABKIT_HOME")
 
 
 def _cache(settings: Settings) -> Finding:
@@ -85,8 +86,11 @@ def _cache(settings: Settings) -> Finding:
 
 
 def _java() -> Finding:
-    result = subprocess.run([JAVA, "-version"], capture_output=True, text=True)
-    line = (result.stderr or result.stdout).splitlines()[0]
+    try:
+        result = subprocess.run([JAVA, "-version"], capture_output=True, text=True)
+    except OSError as error:
+        return Finding("Java", "error", f"it does not start: {error.strerror}", "make setup")
+    line = ((result.stderr or result.stdout).splitlines() or ["it does not start"])[0]
     return Finding("Java", "ok", line) if result.returncode == 0 else Finding("Java", "error", line, "make setup")
 
 
@@ -109,6 +113,7 @@ def _ports(settings: Settings) -> list[Finding]:
     wished = {
         "PostgreSQL": settings.postgres_port,
         "Kafka": settings.kafka_port,
+        "Kafka's controller": settings.kafka_controller_port,
         "Kafka Connect": settings.connect_port,
     }
     return [

@@ -91,7 +91,19 @@ class Lab:
         self.stack.up(report)
         self.tables.setup()
         create_topics(self.endpoints)
+        self._follow_ports()
+        # The note of the model that scores, read without loading TensorFlow.
+        if (self.settings.home / "models" / "current").is_file():
+            self.stack.start_service("scorer")
         return self
+
+    def _follow_ports(self) -> None:
+        """Tell connectors of an earlier start where PostgreSQL answers now; its port may be another one."""
+        for route in ROUTES:
+            connector = load_config(route, self.endpoints, self.settings)
+            registered = self.connect.config(connector.name)
+            if registered is not None and registered["database.port"] != connector.config["database.port"]:
+                self.connect.register(connector)
 
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:
         """Stop everything; delete the lab's folder with all rows, too, unless told to keep the data."""

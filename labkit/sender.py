@@ -1,7 +1,6 @@
 """Sends sample digits into the database at a steady rate, from a background thread."""
 
 import itertools
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from labkit.database import DigitTables
 from labkit.digits import Digits
 from labkit.errors import LabError
 
+MIN_RATE = 0.001
 MAX_RATE = 1000.0
 
 
@@ -18,16 +18,11 @@ def check_rate(rate: object) -> float:
     """A rate in digits per second, as a number.
 
     Raises:
-        LabError: Not a number, or not within (0, 1000].
+        LabError: Not a number, or not within 0.001 to 1000.
     """
-    if (
-        isinstance(rate, bool)
-        or not isinstance(rate, int | float)
-        or not math.isfinite(rate)
-        or not 0 < rate <= MAX_RATE
-    ):
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not MIN_RATE <= rate <= MAX_RATE:
         raise LabError(
-            f"a rate of {rate!r} digits per second cannot be kept", f"a number above 0, at most {MAX_RATE:.0f}"
+            f"a rate of {rate!r} digits per second cannot be kept", f"a number from {MIN_RATE} to {MAX_RATE:.0f}"
         )
     return float(rate)
 
@@ -42,7 +37,9 @@ class SampleSender:
 
     def __init__(self, tables: DigitTables, digits: Digits) -> None:
         if len(digits) == 0:
-            raise LabError("there are no digits to send", "labkit.load_digits('bundled', 'test') always has some")
+            raise LabError(
+                "there are no digits to send", "labkit.digits.load_digits('bundled', 'test') always has some"
+            )
         self._tables = tables
         self._samples = itertools.cycle(zip(digits.images, digits.labels, strict=True))
         self.distinct = len(digits)
@@ -64,10 +61,11 @@ class SampleSender:
         """
         rate = check_rate(rate)
         self.stop()
-        self._stop.clear()
+        # An event for each thread: one that still waits for the database when the next starts must end all the same.
+        self._stop = threading.Event()
         self.problem = ""
         self._thread = threading.Thread(
-            target=self._send_until_stopped, args=(rate,), name="labkit-sender", daemon=True
+            target=self._send_until_stopped, args=(rate, self._stop), name="labkit-sender", daemon=True
         )
         self._thread.start()
 
@@ -110,9 +108,9 @@ class SampleSender:
         self.sent += 1
         return row_id
 
-    def _send_until_stopped(self, rate: float) -> None:
+    def _send_until_stopped(self, rate: float, stop: threading.Event) -> None:
         started, number = time.monotonic(), 0
-        while not self._stop.wait(max(0.0, started + number / rate - time.monotonic())):
+        while not stop.wait(max(0.0, started + number / rate - time.monotonic())):
             try:
                 self._send_one()
             except LabError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import platformdirs
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -75,6 +75,14 @@ class Settings(BaseSettings):
     min_free_disk_mib: int = Field(default=1024, ge=0)
     start_timeout_s: int = Field(default=120, ge=5)
 
+    @field_validator("home", "cache_dir")
+    @classmethod
+    def _full_path(cls, path: Path) -> Path:
+        """A relative folder would be another one for each notebook and shell."""
+        if not path.expanduser().is_absolute():
+            raise ValueError("a full path is needed")
+        return path.expanduser()
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -117,6 +125,8 @@ def load_settings() -> Settings:
             f"setting {name}: {first['msg']} (found {first.get('input')!r})",
             f"mend {name} in labkit.toml or in LABKIT_{name.upper()}",
         ) from error
+    except (OSError, ValueError) as error:
+        raise LabError(f"labkit.toml cannot be read: {error}", "mend or remove that file") from error
 
 
 class Endpoints(BaseModel):
@@ -129,9 +139,10 @@ class Endpoints(BaseModel):
     host: str = "127.0.0.1"
     database: str = "postgres"
     admin_user: str = "postgres"
-    admin_password: str
+    # Not in the repr: a notebook shows what a cell returns.
+    admin_password: str = Field(repr=False)
     capture_user: str = "debezium"
-    capture_password: str
+    capture_password: str = Field(repr=False)
 
     @property
     def kafka(self) -> str:
@@ -168,5 +179,12 @@ def load_endpoints(settings: Settings) -> Endpoints:
         return Endpoints.model_validate_json(path.read_text())
     except FileNotFoundError:
         raise LabError("the lab is not running here", "labkit up") from None
-    except (ValidationError, OSError) as error:
+    except ValidationError as error:
+        # Only what is wrong and where: pydantic's own text would quote the file, passwords and all.
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise LabError(
+            f"{path} is damaged: {f'{where}: ' if where else ''}{first['msg']}", "labkit down, then labkit up"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise LabError(f"{path} cannot be read: {error}", "labkit down, then labkit up") from error

@@ -65,7 +65,9 @@ def find_uv():
     if run(sys.executable, *pip, "--target", folder) and program.exists():
         return program
     shutil.rmtree(str(folder), ignore_errors=True)
-    raise SetupError("this Python has no venv: install it (Debian, Ubuntu: sudo apt install python3-venv) or install uv")
+    raise SetupError(
+        "this Python has no venv: install it (Debian, Ubuntu: sudo apt install python3-venv) or install uv"
+    )
 
 
 def python_fits():
@@ -80,22 +82,31 @@ def make_venv(uv):
         return
     say("making .venv with Python " + WANTED_PYTHON)
     if not run(uv, "venv", "-q", "--clear", "--python", WANTED_PYTHON, VENV):
-        raise SetupError("Python 3.11 or 3.12 is needed, and neither was found nor could be fetched: install python3.11")
+        raise SetupError(
+            "Python 3.11 or 3.12 is needed, and neither was found nor could be fetched: install python3.11"
+        )
 
 
 def install(uv, requirements):
     """Install the locked packages, unless the very same are there."""
-    content = b"".join(path.read_bytes() for path in [*requirements, ROOT / "pyproject.toml"])
-    stamp = VENV / (".installed-" + hashlib.sha256(content + str(ROOT).encode()).hexdigest()[:16])
+    # All locks count, not only the wanted ones: the packages of another lock may have been installed since.
+    locks = [*sorted(ROOT.glob("requirements*.txt")), ROOT / "pyproject.toml"]
+    content = b"".join(path.read_bytes() for path in locks)
+    digest = hashlib.sha256(content + str(ROOT).encode()).hexdigest()[:16]
+    stamp = VENV / "-".join([".installed", digest, *(path.name for path in requirements)])
     if stamp.exists():
         say("up to date")
         return
     say("installing locked packages from " + ", ".join(path.name for path in requirements) + " (about 2 GB on disk)")
+    for old in set(VENV.glob(".installed-*")) - set(VENV.glob(".installed-" + digest + "-*")):
+        old.unlink()
     arguments = ["pip", "install", "--python", PYTHON, "--require-hashes"]
     for path in requirements:
         arguments += ["-r", path]
     if not run(uv, *arguments) and not run(uv, "--offline", *arguments):
-        raise SetupError("packages could not be installed: check network and disk space, then run the same command again")
+        raise SetupError(
+            "packages could not be installed: check network and disk space, then run the same command again"
+        )
     # The package itself, editable; its build backend is among the locked packages.
     itself = ["pip", "install", "-q", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--offline", "-e", ROOT]
     if not run(uv, *itself):
@@ -107,6 +118,10 @@ def install(uv, requirements):
 def main():
     """Set up .venv; only one at a time."""
     requirements = [ROOT / name for name in sys.argv[1:] or ["requirements.txt"]]
+    for path in requirements:
+        if not path.is_file():
+            say("there is no file " + str(path))
+            return 1
     with open(str(ROOT / ".setup.lock"), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

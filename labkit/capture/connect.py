@@ -113,6 +113,10 @@ class ConnectClient:
         """What Connect says of a connector; None if there is none of that name."""
         return self._call("GET", f"connectors/{name}/status", missing_is_none=True)
 
+    def config(self, name: str) -> dict[str, str] | None:
+        """The registered configuration of a connector; None if there is none of that name."""
+        return self._call("GET", f"connectors/{name}/config", missing_is_none=True)
+
     def names(self) -> list[str]:
         """Names of the registered connectors."""
         return self._call("GET", "connectors")
@@ -129,7 +133,10 @@ class ConnectClient:
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                answer = requests.request(method, f"{self._url}/{path}", json=body, timeout=90)
+                with requests.Session() as session:
+                    # The worker is on this machine: no proxy that the environment names can reach it.
+                    session.trust_env = False
+                    answer = session.request(method, f"{self._url}/{path}", json=body, timeout=90)
             except requests.RequestException as error:
                 problem: str = f"Kafka Connect does not answer at {self._url}: {type(error).__name__}"
             else:
@@ -149,5 +156,5 @@ class ConnectClient:
 def _message(answer: requests.Response) -> str:
     try:
         return str(answer.json()["message"]).splitlines()[0]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, IndexError):
         return f"HTTP {answer.status_code}"

@@ -1,75 +1,117 @@
-"""Builds the project's one Java class, the talk's transform, without a JDK: ECJ compiles it on the lab's own Java."""
+"""Builds the talk's transform, the project's only Java, without a JDK: ECJ compiles it on the lab's own Java."""
 
 import hashlib
+import io
 import os
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.errors import LabError
 
 SOURCES = Path(__file__).with_name("smt") / "src" / "main"
 RELEASE = "17"
+"""Java release of the class files, so that Kafka Connect on Java 17 can load them, too."""
 FINGERPRINT = "META-INF/sources.sha256"
-# A zip cannot tell times before 1980; a fixed one makes the same sources give the same jar.
+"""Entry of the jar that says which sources it was made of."""
+# A zip cannot tell times before 1980; a fixed time makes the same sources give the same jar, byte for byte.
 EPOCH = (1980, 1, 1, 0, 0, 0)
+UNIX = 3
+# A compiler that runs for a second gains nothing from Java's slower, stronger optimiser: half the time without it.
+QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
-def build_transform(classpath: Sequence[Path], ecj: Path, java: Path, out: Path) -> Path:
-    """Compile the transform and pack it into a jar, unless the jar there is of these sources.
+def build_transform(classpath: Sequence[Path], ecj: Path, java: Path, out: Path, *, sources: Path = SOURCES) -> Path:
+    """Compile the transform and pack it into a jar, unless the jar in place was made of the same sources.
+
+    The jar appears whole or not at all, so a reader never meets half of it. Where the sources do not compile, the jar
+    in place stays.
 
     Args:
         classpath: Jars with Kafka Connect's API.
         ecj: The Eclipse compiler's jar.
         java: The java program to run it with.
-        out: The jar to write.
+        out: The jar to write; its folder is made when needed.
+        sources: Folder that holds ``java`` and ``resources``.
 
     Returns:
         The jar.
 
     Raises:
-        LabError: The sources do not compile; the message holds the compiler's first lines.
+        LabError: The compiler cannot be run, or the sources do not compile.
     """
-    fingerprint = _fingerprint(SOURCES)
+    fingerprint = _fingerprint(sources)
     if _fingerprint_of_jar(out) == fingerprint:
         return out
+    with tempfile.TemporaryDirectory() as folder:
+        classes = Path(folder)
+        compile_java([sources / "java"], classes, classpath, ecj, java)
+        jar = _pack([classes, sources / "resources"], fingerprint)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        classes, jar = Path(folder, "classes"), Path(folder, "transform.jar")
-        compile_java([SOURCES / "java"], classes, classpath, ecj, java)
-        with zipfile.ZipFile(jar, "w", zipfile.ZIP_DEFLATED) as archive:
-            for root in (classes, SOURCES / "resources"):
-                for path in _files(root):
-                    _add(archive, path.relative_to(root).as_posix(), path.read_bytes())
-            _add(archive, FINGERPRINT, fingerprint.encode())
-        os.replace(jar, out)
+    # Beside its target, as a rename must stay on one disk, and not named .jar: Kafka Connect scans this folder.
+    unfinished = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_bytes(jar)
+        os.replace(unfinished, out)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return out
 
 
 def compile_java(sources: Sequence[Path], classes: Path, classpath: Sequence[Path], ecj: Path, java: Path) -> None:
     """Compile folders of Java sources with ECJ.
 
+    Args:
+        sources: Folders with sources.
+        classes: Folder for the class files.
+        classpath: Jars and folders the sources need.
+        ecj: The Eclipse compiler's jar.
+        java: The java program to run it with.
+
     Raises:
-        LabError: They do not compile.
+        LabError: The compiler cannot be run, or the sources do not compile; then with its first lines.
     """
-    command = [java, "-jar", ecj, "-source", RELEASE, "-target", RELEASE, "-proc:none", "-warn:none", "-d", classes]
-    command += ["-cp", os.pathsep.join(str(path) for path in classpath), *sources]
-    result = subprocess.run(command, capture_output=True, text=True)
+    # --release would also keep newer library calls out, but needs a file that only a whole JDK has.
+    options = ["-source", RELEASE, "-target", RELEASE, "-encoding", "UTF-8", "-proc:none", "-nowarn"]
+    paths = os.pathsep.join(str(path) for path in classpath)
+    command = [java, *QUICK_START, "-jar", ecj, *options, "-d", classes, "-classpath", paths, *sources]
+    for program in (java, ecj):
+        if not program.is_file():
+            raise LabError(
+                f"the Java transform cannot be compiled: there is no {program}",
+                "labkit up fetches what is missing",
+            )
+    result = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     if result.returncode != 0:
-        lines = "\n".join((result.stdout + result.stderr).splitlines()[:20])
-        raise LabError(f"the Java transform does not compile:\n{lines}", "mend labkit/capture/smt")
+        lines = "\n".join((result.stdout + result.stderr).strip().splitlines()[:20])
+        raise LabError(f"the Java transform does not compile:\n{lines}", "mend the source it names")
 
 
-def _files(folder: Path) -> Iterable[Path]:
+def _pack(roots: Sequence[Path], fingerprint: str) -> bytes:
+    content = {path.relative_to(root).as_posix(): path.read_bytes() for root in roots for path in _files(root)}
+    content[FINGERPRINT] = fingerprint.encode()
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        for name in sorted(content):
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.create_system = UNIX
+            entry.external_attr = 0o644 << 16
+            # Stored, not deflated: compressed bytes differ between versions of zlib.
+            archive.writestr(entry, content[name], zipfile.ZIP_STORED)
+    return memory.getvalue()
+
+
+def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(RELEASE.encode())
     for path in _files(folder):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
@@ -79,7 +121,3 @@ def _fingerprint_of_jar(jar: Path) -> str | None:
             return archive.read(FINGERPRINT).decode()
     except (OSError, KeyError, zipfile.BadZipFile):
         return None
-
-
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)

@@ -9,9 +9,9 @@ from labkit.digits.mnist_format import to_mnist_format
 from labkit.digits.thinning import centre_lines
 
 ROTATION_DEG = 10.0
-SHEAR = 0.3
+SHEAR = 0.4
 NARROWEST, WIDEST = 0.8, 1.15
-BEND_PX = 1.7
+SLIGHT_BEND_PX, BEND_PX = 0.5, 1.7
 BEND_GRID = 3
 THINNEST_PX, THICKEST_PX = 1.0, 3.8
 ROOM = 0.85
@@ -69,30 +69,33 @@ EVERYWHERE = _points(np.ones((FINER * SIDE, FINER * SIDE), np.bool_))
 
 def _with_same_pen(image: Image, random: np.random.Generator) -> Image:
     """Look up each pixel of the copy at a moved place of the original."""
-    places = _move(EVERYWHERE / ROOM, random) + (SIDE - 1) / 2
+    places = _move(EVERYWHERE / ROOM, random, SLIGHT_BEND_PX) + (SIDE - 1) / 2
     moved = ndimage.map_coordinates(image.astype(np.float32), places.T, order=1)
     return to_mnist_format(moved.reshape(FINER * SIDE, FINER * SIDE))
 
 
 def _with_other_pen(lines: Points, random: np.random.Generator) -> Image:
     """Move the lines and draw along them: ink is what lies within half a pen's width."""
-    moved = _move(lines, random) * ROOM
+    moved = _move(lines, random, BEND_PX) * ROOM
     cells = np.floor((moved + SIDE / 2) * FINER).astype(int).clip(0, FINER * SIDE - 1)
     paper = np.ones((FINER * SIDE, FINER * SIDE), np.bool_)
     paper[cells[:, 0], cells[:, 1]] = False
     distance = ndimage.distance_transform_edt(paper)
-    radius = random.uniform(THINNEST_PX, THICKEST_PX) / 2 * FINER * ROOM
+    pen = np.exp(random.uniform(np.log(THINNEST_PX), np.log(THICKEST_PX)))
+    radius = pen / 2 * FINER * ROOM
     return to_mnist_format(np.clip(radius - distance + 0.5, 0.0, 1.0))
 
 
-def _move(points: Points, random: np.random.Generator) -> Points:
+def _move(points: Points, random: np.random.Generator, bend_px: float) -> Points:
     """Bend, shear, stretch and rotate about the middle."""
     angle = np.deg2rad(random.uniform(-ROTATION_DEG, ROTATION_DEG))
     shear = random.uniform(-SHEAR, SHEAR)
     width = np.exp(random.uniform(np.log(NARROWEST), np.log(WIDEST)))
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    bends = random.normal(0.0, BEND_PX, (2, BEND_GRID, BEND_GRID))
+    bends = random.normal(0.0, bend_px, (2, BEND_GRID, BEND_GRID))
     # The grid spans the 20×20 pixels that hold the ink.
     on_grid = (points / 20 + 0.5).T * (BEND_GRID - 1)
-    bent = points + np.stack([ndimage.map_coordinates(bend, on_grid, order=3, mode="nearest") for bend in bends], axis=1)
+    bent = points + np.stack(
+        [ndimage.map_coordinates(bend, on_grid, order=3, mode="nearest") for bend in bends], axis=1
+    )
     return bent @ (rotation @ np.array([[1.0, 0.0], [-shear, width]])).T

@@ -30,13 +30,20 @@ def check_pixels(pixels: Any) -> Image:
     """
     if isinstance(pixels, bytes | bytearray | memoryview):
         pixels = np.frombuffer(pixels, np.uint8)
-    array = np.asarray(pixels)
+    try:
+        array = np.asarray(pixels)
+    except ValueError:
+        raise LabError(
+            f"a digit has {SIDE}×{SIDE} pixels, and these rows differ in length", "make them equal"
+        ) from None
     if array.shape not in ((SIDE, SIDE), (PIXELS,)):
         raise LabError(f"a digit has {SIDE}×{SIDE} pixels, not {_shape(array)}", f"resize it to {SIDE}×{SIDE}")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise LabError("a digit's pixels are numbers, and some of these are NaN", "replace them, 0 is paper")
     if array.dtype.kind not in "ui":
-        raise LabError(f"a digit's pixels are whole numbers from 0 to 255, not {array.dtype}", "(255 * x).astype('uint8')")
+        raise LabError(
+            f"a digit's pixels are whole numbers from 0 to 255, not {array.dtype}", "(255 * x).astype('uint8')"
+        )
     if array.min() < 0 or array.max() > 255:
         raise LabError(
             f"a digit's pixels go from 0 to 255, these from {array.min()} to {array.max()}", "clip or scale them"

@@ -39,8 +39,8 @@ def load_digits(source: str = "bundled", split: str = "train", augment: int | No
     return augmented(digits, copies, seed) if copies else digits
 
 
-def _check_name(name: str, known: Mapping[str, object], what: str) -> None:
-    if name not in known:
+def _check_name(name: Any, known: Mapping[str, object], what: str) -> None:
+    if not isinstance(name, str) or name not in known:
         near = difflib.get_close_matches(str(name), known, n=1)
         raise LabError(
             f"there is no {what} {name!r}", f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"

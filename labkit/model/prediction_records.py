@@ -5,9 +5,12 @@ import json
 from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
+from pydantic import TypeAdapter, ValidationError
 
 from labkit.errors import LabError
 from labkit.model.prediction import Prediction
+
+_FORM = TypeAdapter(Prediction)
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
@@ -24,10 +27,18 @@ def decode_prediction(record: ConsumerRecord) -> Prediction:
         LabError: The record is not a prediction.
     """
     try:
-        fields = json.loads(record.value)
-        return Prediction(**fields | {"probabilities": tuple(fields["probabilities"])})
-    except (TypeError, ValueError, KeyError) as error:
-        raise LabError(
-            f"record {record.topic}[{record.partition}]@{record.offset} is no prediction: {error}",
-            "it is passed over; find out who else writes to this topic",
-        ) from error
+        prediction = _FORM.validate_json(record.value or b"")
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _no_prediction(record, " ".join([*map(str, first["loc"]), first["msg"]])) from error
+    for digit in (prediction.label, prediction.predicted):
+        if digit is not None and not 0 <= digit <= 9:
+            raise _no_prediction(record, f"{digit} is no digit")
+    return prediction
+
+
+def _no_prediction(record: ConsumerRecord, reason: str) -> LabError:
+    return LabError(
+        f"record {record.topic}[{record.partition}]@{record.offset} is no prediction: {reason}",
+        "it is passed over; find out who else writes to this topic",
+    )

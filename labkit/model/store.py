@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from filelock import FileLock
 
 from labkit.digits import PIXELS
 from labkit.errors import LabError
@@ -33,17 +34,24 @@ class ModelStore:
             Its version, ``v1``, ``v2`` and so on.
 
         Raises:
-            LabError: The model's shapes are others.
+            LabError: The model's shapes are others, or not known yet.
         """
-        shapes = (tuple(model.input_shape or ()), tuple(model.output_shape or ()))
+        try:
+            shapes = (tuple(model.input_shape or ()), tuple(model.output_shape or ()))
+        except AttributeError as error:
+            raise LabError(
+                f"this model's shapes are not known: {error}", f"begin it with keras.layers.Input(({PIXELS},))"
+            ) from error
         if shapes != ((None, PIXELS), (None, CLASSES)):
             raise LabError(
                 f"a model that scores digits takes (None, {PIXELS}) and gives (None, {CLASSES}), not {shapes}",
-                "build it with labkit.build_network(), or with the same input and output",
+                "build it with labkit.model.network.build_network(), or with the same input and output",
             )
         self._folder.mkdir(parents=True, exist_ok=True)
-        version = f"v{1 + max((int(path.stem[1:]) for path in self._folder.glob('v*.keras')), default=0)}"
-        with tempfile.TemporaryDirectory(dir=self._folder) as staging:
+        # Two publishers at once would take the same number, and one would lose its model.
+        with FileLock(self._folder / "publish.lock"), tempfile.TemporaryDirectory(dir=self._folder) as staging:
+            numbers = [path.stem[1:] for path in self._folder.glob("v*.keras")]
+            version = f"v{1 + max((int(number) for number in numbers if number.isdecimal()), default=0)}"
             path = Path(staging, "model.keras")
             model.save(path)
             os.replace(path, self._folder / f"{version}.keras")
@@ -68,6 +76,7 @@ class ModelStore:
         path = self._folder / f"{version}.keras"
         try:
             model: Any = keras.models.load_model(path, compile=False)
-        except (OSError, ValueError) as error:
-            raise LabError(f"model {version} cannot be loaded: {error}", "train and publish it again") from error
+        except Exception as error:  # Whatever Keras, ZIP and HDF5 raise for a file that is not theirs.
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise LabError(f"model {version} cannot be loaded: {reason}", "train and publish it again") from error
         return model

@@ -108,6 +108,9 @@ class ArtifactCache:
             LabError: A download failed, or a file is not the one that was locked.
         """
         with FileLock(self.folder / "fetch.lock"):
+            # With the lock held, whoever left these was killed in the middle of a download.
+            for torn in self.folder.glob(".fetch-*"):
+                shutil.rmtree(torn, ignore_errors=True)
             missing = self.missing(groups)
             if not missing:
                 return

@@ -328,12 +328,22 @@ class EmbeddedStack:
         orphans: list[psutil.Process] = []
         for process in psutil.process_iter(["cmdline"]):
             arguments = process.info["cmdline"] or []
-            if any(a == m or a.startswith(f"{m}/") for a in arguments for m in marks) and process.pid != os.getpid():
+            server = any(a == m or a.startswith(f"{m}/") for a in arguments for m in marks)
+            if (server or self._is_scorer(process, arguments)) and process.pid != os.getpid():
                 orphans.append(process)
         for process in orphans:
             process.terminate()
         for process in psutil.wait_procs(orphans, timeout=20)[1]:
             process.kill()
+
+    def _is_scorer(self, process: psutil.Process, arguments: list[str]) -> bool:
+        # Only its environment says whose it is; that of another user's process cannot be read, and is not ours.
+        if arguments[-3:] != ["-m", "labkit", "score"]:
+            return False
+        try:
+            return process.environ().get("LABKIT_HOME") == str(self.settings.home)
+        except psutil.Error:
+            return False
 
 
 def memory_mib(pid: int) -> float:

@@ -33,7 +33,8 @@ def free_port(wished: int, taken: Collection[int] = ()) -> int:
     Raises:
         LabError: A hundred ports in a row are taken.
     """
-    for port in range(wished, min(wished + TRIES, 65536)):
+    last = min(wished + TRIES - 1, 65535)
+    for port in range(wished, last + 1):
         if port not in taken and is_free(port):
             return port
-    raise LabError(f"ports {wished} to {wished + TRIES - 1} are all taken", "set another port in labkit.toml")
+    raise LabError(f"ports {wished} to {last} are all taken", "set another port in labkit.toml")

@@ -1,5 +1,6 @@
 """PostgreSQL from its wheel: where the programs are, how a cluster is made and configured."""
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -41,8 +42,10 @@ def place(settings: Settings) -> PostgresPlace:
     if os.geteuid() != 0:
         return PostgresPlace(_installed_in() / PROGRAMS, settings.home / "postgres", None)
     copy = SHARED_FOLDER / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
-    name = str(settings.home.resolve()).strip("/").replace("/", "-")
-    return PostgresPlace(copy / PROGRAMS, SHARED_FOLDER / name, _unprivileged_user())
+    home = settings.home.resolve()
+    # A name of its own for each home: /a/b-c and /a-b/c are two labs.
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    return PostgresPlace(copy / PROGRAMS, SHARED_FOLDER / f"{home.name}-{digest}", _unprivileged_user())
 
 
 def _installed_in() -> Path:
@@ -76,20 +79,22 @@ def prepare(where: PostgresPlace, password: str) -> None:
         _install_for_other_user(where)
     if (where.data / "PG_VERSION").is_file():
         return
-    # initdb refuses a folder that is not empty: what is there is the rest of an interrupted start.
-    shutil.rmtree(where.data, ignore_errors=True)
-    where.data.mkdir(parents=True, mode=0o700)
+    # Made beside its place and moved there when whole: initdb writes PG_VERSION first, so that an interrupted run
+    # would look like a cluster.
+    staging = where.data.with_name(f"{where.data.name}.new")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True, mode=0o700)
     with tempfile.NamedTemporaryFile("w", suffix=".password") as password_file:
         password_file.write(password)
         password_file.flush()
         if where.user is not None:
             account = pwd.getpwnam(where.user)
-            os.chown(where.data, account.pw_uid, account.pw_gid)
+            os.chown(staging, account.pw_uid, account.pw_gid)
             os.chown(password_file.name, account.pw_uid, account.pw_gid)
         result = subprocess.run(
             [
                 where.programs / "initdb",
-                f"--pgdata={where.data}",
+                f"--pgdata={staging}",
                 "--username=postgres",
                 "--auth=scram-sha-256",
                 f"--pwfile={password_file.name}",
@@ -103,8 +108,10 @@ def prepare(where: PostgresPlace, password: str) -> None:
             text=True,
         )
     if result.returncode != 0:
-        shutil.rmtree(where.data, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
         raise LabError(f"initdb failed: {result.stderr.strip()}", "labkit doctor")
+    shutil.rmtree(where.data, ignore_errors=True)
+    staging.rename(where.data)
 
 
 def _install_for_other_user(where: PostgresPlace) -> None:
