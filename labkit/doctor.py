@@ -96,7 +96,7 @@ def _java() -> Finding:
 
 def _tensorflow_io() -> Finding:
     # It imports with any TensorFlow and fails only at the first dataset: so ask for what a dataset needs.
-    code = "import tensorflow_io as t; from tensorflow_io.python.ops import core_ops; core_ops.io_kafka_group_readable_init"
+    code = "from tensorflow_io.python.ops import core_ops; core_ops.io_kafka_group_readable_init"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if result.returncode == 0:
         return Finding("tensorflow-io", "ok", "its Kafka library loads")

@@ -59,9 +59,7 @@ def drawn_digits(seed: int) -> list[Drawing]:
     """A hundred drawn digits, ten of each; the same seed gives the same ones."""
     random = np.random.default_rng(seed)
     return [
-        _draw(label, HANDS[(label + index) % len(HANDS)], random)
-        for label in range(10)
-        for index in range(A_CLASS)
+        _draw(label, HANDS[(label + index) % len(HANDS)], random) for label in range(10) for index in range(A_CLASS)
     ]
 
 

@@ -81,7 +81,9 @@ def test_labels(label: Any) -> None:
     assert checked == label and type(checked) is int
 
 
-@pytest.mark.parametrize("label", [11, 10, -1, "three", "3", True, np.True_, 3.5, 3.0, np.float32(3), float("nan"), [3]])
+@pytest.mark.parametrize(
+    "label", [11, 10, -1, "three", "3", True, np.True_, 3.5, 3.0, np.float32(3), float("nan"), [3]]
+)
 def test_labels_that_are_refused(label: Any) -> None:
     with pytest.raises(LabError) as refusal:
         check_label(label)
@@ -150,7 +152,9 @@ def test_a_vertical_and_a_horizontal_line() -> None:
     assert np.abs(upright.astype(int) - lying.T).max() <= 32
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(1.0, (-0.2, 0.1)), (1.0, (0.1, -0.15)), (0.6, (0.3, 0.0)), (1.4, (-0.3, -0.3))])
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(1.0, (-0.2, 0.1)), (1.0, (0.1, -0.15)), (0.6, (0.3, 0.0)), (1.4, (-0.3, -0.3))]
+)
 def test_place_and_size_on_the_pad_do_not_matter(scale: float, shift: tuple[float, float]) -> None:
     for drawing in drawn_digits(0)[::7]:
         middle = [[(0.25 + x / 2, 0.25 + y / 2) for x, y in stroke] for stroke in drawing.strokes]

@@ -27,9 +27,7 @@ IN_KAFKA_CONNECT = r".*\.InKafkaConnectTest"
 @pytest.fixture(scope="module")
 def api(java_artifacts: JavaArtifacts) -> list[Path]:
     """What every Kafka Connect gives a plugin, and no more."""
-    jars = [
-        jar for jar in java_artifacts("connect") if jar.name.startswith(("connect-api-", "kafka-clients-"))
-    ]
+    jars = [jar for jar in java_artifacts("connect") if jar.name.startswith(("connect-api-", "kafka-clients-"))]
     assert len(jars) == 2
     return jars
 
@@ -59,9 +57,7 @@ def spoil(sources: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def java_tests(
-    jar: Path, ecj: Path, java_artifacts: JavaArtifacts, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def java_tests(jar: Path, ecj: Path, java_artifacts: JavaArtifacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled JUnit tests."""
     classes = tmp_path_factory.mktemp("java-tests")
     classpath = [jar, *java_artifacts("connect"), *java_artifacts("junit")]
@@ -69,9 +65,7 @@ def java_tests(
     return classes
 
 
-def run_junit(
-    classpath: list[Path], classes: Path, *options: str, least: int, defines: Sequence[str] = ()
-) -> None:
+def run_junit(classpath: list[Path], classes: Path, *options: str, least: int, defines: Sequence[str] = ()) -> None:
     """Run JUnit's console launcher; fail with its report unless all is well.
 
     Args:
@@ -105,17 +99,13 @@ def test_junit(jar: Path, api: list[Path], java_tests: Path, java_artifacts: Jav
     run_junit(classpath, java_tests, f"--exclude-classname={IN_KAFKA_CONNECT}", least=100)
 
 
-def test_junit_in_kafka_connect(
-    jar: Path, java_tests: Path, java_artifacts: JavaArtifacts, tmp_path: Path
-) -> None:
+def test_junit_in_kafka_connect(jar: Path, java_tests: Path, java_artifacts: JavaArtifacts, tmp_path: Path) -> None:
     (debezium,) = java_artifacts("debezium")
     with tarfile.open(debezium) as archive:
         archive.extractall(tmp_path, filter="data")
     classpath = [*java_artifacts("connect"), *java_artifacts("junit")]
     plugin_path = f"plugin.path={jar.parent},{tmp_path}"
-    run_junit(
-        classpath, java_tests, f"--include-classname={IN_KAFKA_CONNECT}", least=12, defines=[plugin_path]
-    )
+    run_junit(classpath, java_tests, f"--include-classname={IN_KAFKA_CONNECT}", least=12, defines=[plugin_path])
 
 
 def test_jar_holds_the_classes_and_names_the_service(jar: Path) -> None:
@@ -134,17 +124,13 @@ def test_second_build_does_nothing(jar: Path, api: list[Path], tmp_path: Path) -
     assert (jar.stat().st_mtime_ns, jar.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
-def test_same_sources_give_the_same_jar(
-    jar: Path, api: list[Path], ecj: Path, sources: Path, tmp_path: Path
-) -> None:
+def test_same_sources_give_the_same_jar(jar: Path, api: list[Path], ecj: Path, sources: Path, tmp_path: Path) -> None:
     again = build_transform(api, ecj, JAVA, tmp_path / "new" / "folder" / "again.jar", sources=sources)
     assert again.read_bytes() == jar.read_bytes()
     assert [path.name for path in again.parent.iterdir()] == ["again.jar"]
 
 
-def test_changed_source_gives_a_new_jar(
-    jar: Path, api: list[Path], ecj: Path, sources: Path, tmp_path: Path
-) -> None:
+def test_changed_source_gives_a_new_jar(jar: Path, api: list[Path], ecj: Path, sources: Path, tmp_path: Path) -> None:
     out = Path(shutil.copy(jar, tmp_path / "out.jar"))
     (sources / "java" / "More.java").write_text("class More {}\n")
     build_transform(api, ecj, JAVA, out, sources=sources)
@@ -175,6 +161,6 @@ def test_compile_error_is_told_and_the_old_jar_stays(
 
 def test_missing_compiler_is_told(api: list[Path], tmp_path: Path) -> None:
     absent = tmp_path / "absent-ecj.jar"
-    with pytest.raises(LabError, match="there is no .*absent-ecj.jar → labkit up"):
+    with pytest.raises(LabError, match=r"there is no .*absent-ecj\.jar → labkit up"):
         build_transform(api, absent, JAVA, tmp_path / "out.jar")
     assert list(tmp_path.iterdir()) == []

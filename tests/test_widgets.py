@@ -367,9 +367,7 @@ def test_the_bar_starts_and_stops_and_shows_health():
         assert bar.status_kind == "error"
     bar.set_state({"outbox": {"seq": 99, "action": "stop"}})
     assert calls == [20.0, "stop"]
-    bar.show(
-        LiveState(events_seen=4, predictions_seen=3, latency_ms=13.26, problem="Kafka is away"), sending=True
-    )
+    bar.show(LiveState(events_seen=4, predictions_seen=3, latency_ms=13.26, problem="Kafka is away"), sending=True)
     assert (bar.sending, bar.events_seen, bar.predictions_seen, bar.latency_ms) == (True, 4, 3, 13.3)
     assert bar.problem == "Kafka is away"
 

@@ -1,6 +1,6 @@
 """scikit-learn's handwritten digits: in the package itself, so they are always there."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ def load_bundled(split: Split) -> Digits:
     from sklearn.model_selection import train_test_split
 
     images, labels = load_sklearn_digits(return_X_y=True)
-    parts = train_test_split(
+    parts: Any = train_test_split(
         images.reshape(-1, 8, 8), labels, test_size=TEST_DIGITS, stratify=labels, random_state=SPLIT_SEED
     )
     chosen, chosen_labels = (parts[0], parts[2]) if split == "train" else (parts[1], parts[3])

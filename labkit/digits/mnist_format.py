@@ -1,5 +1,7 @@
 """MNIST's format: the ink in a 20×20 box, its aspect kept, its centre of mass in the middle of 28×28."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
@@ -40,6 +42,7 @@ def to_mnist_format(gray: npt.NDArray[np.floating]) -> Image:
 
 def centre_by_mass(image: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """Shift an image by whole pixels so that its centre of mass is in the middle; what leaves the edge is lost."""
-    down, right = ndimage.center_of_mass(image)
+    mass: Any = ndimage.center_of_mass(image)
+    down, right = mass
     middle = (SIDE - 1) / 2
     return ndimage.shift(image, (round(middle - down), round(middle - right)), order=0)

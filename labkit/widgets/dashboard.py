@@ -45,9 +45,7 @@ class Dashboard:
         self, actions: DashboardActions, poll: Callable[[], LiveState], frames_per_second: float = 8.0
     ) -> None:
         if not 0.1 <= frames_per_second <= 30:
-            raise LabError(
-                f"frames_per_second is {frames_per_second}", "choose from 0.1 to 30; 8 looks smooth"
-            )
+            raise LabError(f"frames_per_second is {frames_per_second}", "choose from 0.1 to 30; 8 looks smooth")
         self._actions = actions
         self._poll = poll
         self._pause_s = 1 / frames_per_second
