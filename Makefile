@@ -4,12 +4,13 @@ PYTHON3 ?= python3
 LABKIT = .venv/bin/labkit
 NOTEBOOK ?= 01_first_digit.ipynb
 
-.PHONY: lab demo test lint setup setup-dev chromium down lock help
+.PHONY: lab demo test lint notebooks setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab"
 	@echo "make demo   the whole way without a browser, measured"
 	@echo "make test   set up and run every check"
+	@echo "make notebooks   run every notebook and store its outputs"
 	@echo "make down   stop the servers and delete their data"
 
 lab: setup
@@ -17,6 +18,10 @@ lab: setup
 
 demo: setup
 	@$(LABKIT) demo
+
+notebooks: setup-dev
+	@$(LABKIT) up
+	@.venv/bin/python tools/run_notebooks.py
 
 down:
 	@$(LABKIT) down

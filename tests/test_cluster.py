@@ -88,7 +88,7 @@ def test_rest_of_a_killed_initdb_is_not_taken_for_a_cluster(where: PostgresPlace
 
 def test_failed_initdb_is_told_and_leaves_nothing(where: PostgresPlace) -> None:
     # An empty password is the one thing that initdb refuses everywhere.
-    with pytest.raises(LabError, match="initdb failed.*password"):
+    with pytest.raises(LabError, match=r"initdb failed.*password"):
         prepare(where, "")
     assert list(where.data.parent.iterdir()) == []
 

@@ -1,7 +1,9 @@
 """The running score against one computed from scratch, over random histories of a table."""
 
+import itertools
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -116,8 +118,7 @@ def test_row_predicted_again_is_counted_once() -> None:
 def test_rows_of_two_tables_with_one_id_are_two_rows() -> None:
     score = ProgressiveScore()
     score.update(predict(1, 4, 4))
-    other = predict(1, 5, 4)
-    score.update(Prediction(**{name: getattr(other, name) for name in other.__slots__} | {"table": "mnist_train"}))
+    score.update(replace(predict(1, 5, 4), table="mnist_train"))
     assert (score.counted, score.correct) == (2, 1)
 
 
@@ -149,7 +150,7 @@ def test_history_is_bounded_in_order_and_ends_near_the_present() -> None:
     seen = [point[0] for point in history]
     assert seen == sorted(set(seen))
     assert len(history) >= HISTORY_POINTS // 4
-    steps = {later - earlier for earlier, later in zip(seen, seen[1:], strict=False)}
+    steps = {later - earlier for earlier, later in itertools.pairwise(seen)}
     assert len(steps) == 1 and total - seen[-1] < max(steps)
     assert history[-1][1] == pytest.approx(0.75, abs=0.01)
 

@@ -85,7 +85,7 @@ def test_reader_never_sees_a_version_whose_file_is_not_whole(
     assert seen and all(sizes[version] == size for version, size in seen)
 
 
-def build(*layers: keras.Layer) -> keras.Sequential:
+def build(*layers: Any) -> keras.Sequential:
     return keras.Sequential(list(layers))
 
 

@@ -13,7 +13,7 @@ from labkit.digits.thinning import centre_lines
 ROTATION_DEG = 10.0
 SHEAR = 0.4
 NARROWEST, WIDEST = 0.8, 1.15
-SLIGHT_BEND_PX, BEND_PX = 0.5, 1.7
+SLIGHT_BEND_PX, BEND_PX = 0.5, 1.5
 THINNEST_PX, THICKEST_PX = 1.0, 3.8
 ROOM = 0.85
 """How much smaller a copy is drawn before it is fitted to its box, so that nothing leaves the paper."""
