@@ -169,7 +169,6 @@ def test_draw_send_see(page: Page, scoring_lab: Lab) -> None:
     expect(card).to_have_attribute("data-row-id", str(row_id), timeout=10_000)
     expect(card.locator(".lk-verdict")).not_to_be_empty()
     expect(region(page, "score").locator(".lk-accuracy")).to_contain_text("%")
-    page.screenshot(path=PICTURES / "dashboard.png")
 
 
 def test_correcting_a_label_is_an_update_and_counts_anew(page: Page, scoring_lab: Lab) -> None:
@@ -204,7 +203,7 @@ def test_samples_stream_until_stopped(page: Page) -> None:
     before = first.get_attribute("data-row-id")
     expect(first).not_to_have_attribute("data-row-id", str(before), timeout=10_000)
     page.wait_for_timeout(4000)
-    page.screenshot(path=PICTURES / "stream.png")
+    page.locator(".labkit-dashboard").first.screenshot(path=PICTURES / "dashboard.png")
     bar.get_by_role("button", name="Stop samples").click()
     expect(bar.get_by_role("button", name="Send samples")).to_be_visible(timeout=10_000)
 

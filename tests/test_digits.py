@@ -221,7 +221,7 @@ def test_as_many_points_as_are_allowed() -> None:
     [
         ({"source": "bundeld"}, "'bundeld'", "did you mean 'bundled'?"),
         ({"source": "mnst"}, "'mnst'", "did you mean 'mnist'?"),
-        ({"source": ["mnist"]}, "['mnist']", "one of bundled, mnist"),
+        ({"source": ["mnist"]}, "['mnist']", "did you mean 'mnist'?"),
         ({"source": None}, "None", "one of bundled, mnist"),
         ({"source": "zzz"}, "'zzz'", "one of bundled, mnist"),
         ({"split": "validation"}, "'validation'", "'train' or 'test'"),
@@ -297,7 +297,7 @@ def test_mnist_without_a_network_names_the_digits_that_are_there(tmp_path: Path)
         "except LabError as error:\n    print('PROBLEM', error.problem)\n    print('FIX', error.fix)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=150, check=True
     )
     problem, fix = (
         next(line for line in done.stdout.splitlines() if line.startswith(word)) for word in ("PROBLEM", "FIX")
@@ -328,10 +328,14 @@ def test_the_network_learns_the_bundled_digits_and_reads_drawn_ones() -> None:
     predicted = model.predict_on_batch(_inputs(test.images)).argmax(axis=1)
     assert (predicted == test.labels).mean() >= 0.96
 
-    drawings = drawn_digits(seed=1)
+    # Five hundred rather than one: how many of a hundred are read goes up and down by six with the drawings.
+    drawings = [drawing for seed in range(5) for drawing in drawn_digits(seed)]
     drawn = np.stack([render_strokes(drawing.strokes, drawing.width) for drawing in drawings])
     read = model.predict_on_batch(_inputs(drawn)).argmax(axis=1)
-    assert (read == [drawing.label for drawing in drawings]).sum() >= 85
+    right = read == [drawing.label for drawing in drawings]
+    assert right.mean() >= 0.87
+    for hand in HANDS:
+        assert right[[drawing.hand == hand.name for drawing in drawings]].mean() >= 0.82, hand.name
 
 
 def _inputs(images: np.ndarray) -> np.ndarray:
