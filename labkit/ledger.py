@@ -7,11 +7,10 @@ from typing import Any
 
 from labkit.capture.event import ChangeEvent
 from labkit.database import DigitTables
-from labkit.errors import LabError
 from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import decode_prediction
+from labkit.model.prediction_records import read_predictions
 from labkit.model.score import ProgressiveScore, recompute
-from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_topic
+from labkit.settings import BYTES_PREFIX, TEST_TABLE, table_topic
 from labkit.stream.events import NotADigitError, decode_event
 from labkit.stream.reading import read_to_present_end
 
@@ -101,13 +100,8 @@ def take_ledger(tables: DigitTables, servers: str, table: str = TEST_TABLE) -> L
             events.append(decode_event(record))
         except NotADigitError:
             foreign += 1
-    predictions: list[Prediction] = []
-    for record in read_to_present_end(servers, PREDICTIONS_TOPIC):
-        try:
-            predictions.append(decode_prediction(record))
-        except LabError:
-            foreign += 1
-    return balance(labels, events, [p for p in predictions if p.table == table], foreign)
+    predictions, no_predictions = read_predictions(servers)
+    return balance(labels, events, [p for p in predictions if p.table == table], foreign + no_predictions)
 
 
 def balance(

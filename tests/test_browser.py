@@ -17,10 +17,9 @@ import requests
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from labkit import Lab
-from labkit.model.prediction_records import decode_prediction
-from labkit.settings import CHECKOUT, PREDICTIONS_TOPIC
+from labkit.model.prediction_records import read_predictions
+from labkit.settings import CHECKOUT
 from labkit.stack.ports import free_port
-from labkit.stream.reading import read_to_present_end
 from tests.hands import drawn_digits
 
 NOTEBOOK = "dashboard.ipynb"
@@ -240,10 +239,7 @@ def test_a_hundred_drawn_digits(page: Page, scoring_lab: Lab) -> None:
     assert len(wanted) == 100
     ledger = scoring_lab.ledger(wait_s=30)
     assert ledger.balanced, ledger
-    said = {
-        prediction.row_id: prediction.predicted
-        for prediction in map(decode_prediction, read_to_present_end(scoring_lab.kafka, PREDICTIONS_TOPIC))
-    }
+    said = {prediction.row_id: prediction.predicted for prediction in read_predictions(scoring_lab.kafka)[0]}
     right = sum(said[row_id] == label for row_id, label in wanted.items())
     print(f"{right} of 100 drawn digits predicted right")
     assert right >= MIN_RIGHT_OF_100

@@ -13,7 +13,8 @@ from scipy import ndimage
 from labkit.digits import Digits, check_label, check_pixels, load_digits, render_strokes
 from labkit.digits.augment import augment
 from labkit.digits.mnist_format import to_mnist_format
-from labkit.digits.sources import COPIES
+from labkit.digits.printed import FONTS, load_printed
+from labkit.digits.sources import COPIES, PRINTED_COPIES
 from labkit.digits.thinning import centre_lines
 from labkit.errors import LabError
 from labkit.model.network import build_network
@@ -272,6 +273,21 @@ def test_the_seed_of_a_source_reaches_its_copies() -> None:
     assert np.array_equal(first.images, same.images) and not np.array_equal(first.images, other.images)
 
 
+def test_printed_digits_are_of_every_font_and_class_and_all_different() -> None:
+    printed = load_printed()
+    assert len(printed) == 10 * len(FONTS) and np.bincount(printed.labels).tolist() == [len(FONTS)] * 10
+    assert len({image.tobytes() for image in printed.images}) == len(printed)
+    for image in printed.images:
+        assert image.max() == 255 and max(ink_box(image)) == 20
+
+
+def test_printed_digits_are_only_in_the_default_training_digits() -> None:
+    printed = {image.tobytes() for image in load_printed().images}
+    assert printed < {image.tobytes() for image in load_digits("bundled", "train").images}
+    for digits in (load_digits("bundled", "train", augment=1), load_digits("bundled", "test")):
+        assert not any(image.tobytes() in printed for image in digits.images)
+
+
 def test_thinning_leaves_lines_that_hang_together() -> None:
     ring = np.zeros((40, 40), np.bool_)
     rows, columns = np.mgrid[:40, :40]
@@ -321,7 +337,7 @@ def test_drawn_digits_are_what_they_are_said_to_be() -> None:
 
 def test_the_network_learns_the_bundled_digits_and_reads_drawn_ones() -> None:
     train, test = load_digits("bundled", "train"), load_digits("bundled", "test")
-    assert len(train) == 1297 * (1 + COPIES["bundled"]) <= 8000
+    assert len(train) == 1297 * (1 + COPIES["bundled"]) + 160 * (1 + PRINTED_COPIES) <= 8000
     model = build_network(seed=1)
     model.fit(_inputs(train.images), train.labels.astype(int), batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
 

@@ -19,7 +19,7 @@ from labkit import Lab, LabError
 from labkit.capture.configs import ConnectorConfig, load_config
 from labkit.digits import load_digits
 from labkit.ledger import Ledger
-from labkit.model.prediction_records import decode_prediction
+from labkit.model.prediction_records import read_predictions
 from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, table_topic
 from labkit.stream.events import decode_event
 from labkit.stream.reading import read_to_present_end
@@ -53,9 +53,7 @@ def test_insert_relabel_delete_each_arrive_as_an_event(scoring_lab: Lab) -> None
     assert [(e.operation, e.label) for e in events] == [("c", None), ("u", 3), ("u", 4), ("d", None)]
     assert events[0].pixels == DIGIT.tobytes()
     assert [e.lsn for e in events] == sorted({e.lsn for e in events})
-    predictions = [
-        p for p in map(decode_prediction, read_to_present_end(lab.kafka, PREDICTIONS_TOPIC)) if p.row_id == row_id
-    ]
+    predictions = [p for p in read_predictions(lab.kafka)[0] if p.row_id == row_id]
     assert [p.offset for p in predictions] == [e.offset for e in events]
     assert [p.label for p in predictions] == [None, 3, 4, None]
     for prediction in predictions[:3]:

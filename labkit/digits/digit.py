@@ -97,6 +97,14 @@ class Digits:
         """The first ``count`` digits."""
         return Digits(self.images[:count], self.labels[:count], self.source)
 
+    def join(self, others: "Digits") -> "Digits":
+        """These digits and then the others."""
+        return Digits(
+            np.concatenate([self.images, others.images]),
+            np.concatenate([self.labels, others.labels]),
+            f"{self.source}; {others.source}",
+        )
+
     def shuffle(self, seed: int) -> "Digits":
         """The same digits in another, repeatable order."""
         order = np.random.default_rng(seed).permutation(len(self))

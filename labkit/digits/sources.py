@@ -8,13 +8,16 @@ from labkit.digits.augment import augment as augmented
 from labkit.digits.bundled import load_bundled
 from labkit.digits.digit import Digits
 from labkit.digits.mnist import load_mnist
+from labkit.digits.printed import load_printed
 from labkit.errors import LabError
 
 Split = Literal["train", "test"]
 
 SOURCES: Mapping[str, Callable[[Split], Digits]] = {"bundled": load_bundled, "mnist": load_mnist}
-COPIES: Mapping[str, int] = {"bundled": 5, "mnist": 0}
+COPIES: Mapping[str, int] = {"bundled": 4, "mnist": 0}
 """Copies of each training digit by default: the bundled digits are few and all of one pen, MNIST needs none."""
+PRINTED_COPIES = 7
+"""Copies of each printed digit that the default training digits hold besides: few writers show few shapes."""
 
 
 def load_digits(source: str = "bundled", split: str = "train", augment: int | None = None, seed: int = 0) -> Digits:
@@ -24,6 +27,7 @@ def load_digits(source: str = "bundled", split: str = "train", augment: int | No
         source: ``bundled``, which always works, or ``mnist``, which is downloaded.
         split: ``train`` or ``test``.
         augment: Varied copies of each digit; by default what the source needs for training, and none for a test.
+            ``bundled`` then also mixes in printed digits and their copies; a number gives handwritten digits alone.
         seed: Makes the copies repeatable.
 
     Raises:
@@ -36,7 +40,11 @@ def load_digits(source: str = "bundled", split: str = "train", augment: int | No
     if isinstance(copies, bool) or not isinstance(copies, int) or not 0 <= copies <= 50:
         raise LabError(f"{copies!r} copies of each digit cannot be made", "a whole number from 0 to 50")
     digits = SOURCES[source](split)
-    return augmented(digits, copies, seed) if copies else digits
+    if copies:
+        digits = augmented(digits, copies, seed)
+    if augment is None and source == "bundled" and split == "train":
+        digits = digits.join(augmented(load_printed(), PRINTED_COPIES, seed)).shuffle(seed)
+    return digits
 
 
 def _check_name(name: Any, known: Mapping[str, object], what: str) -> None:

@@ -9,6 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from labkit.errors import LabError
 from labkit.model.prediction import Prediction
+from labkit.settings import PREDICTIONS_TOPIC
+from labkit.stream.reading import read_to_present_end
 
 _FORM = TypeAdapter(Prediction)
 
@@ -35,6 +37,28 @@ def decode_prediction(record: ConsumerRecord) -> Prediction:
         if digit is not None and not 0 <= digit <= 9:
             raise _no_prediction(record, f"{digit} is no digit")
     return prediction
+
+
+def read_predictions(servers: str) -> tuple[list[Prediction], int]:
+    """All predictions there are now, in the order of their records.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+
+    Returns:
+        The predictions, and how many records in their topic are none.
+
+    Raises:
+        LabError: The topic is missing, or the broker is away.
+    """
+    predictions: list[Prediction] = []
+    foreign = 0
+    for record in read_to_present_end(servers, PREDICTIONS_TOPIC):
+        try:
+            predictions.append(decode_prediction(record))
+        except LabError:
+            foreign += 1
+    return predictions, foreign
 
 
 def _no_prediction(record: ConsumerRecord, reason: str) -> LabError:

@@ -11,7 +11,7 @@ from labkit.settings import CSV_PREFIX, TEST_TABLE, TRAIN_TABLE, table_topic
 from labkit.stream.tensors import group_dataset
 
 BATCH_SIZE = 64
-EPOCHS = 25
+EPOCHS = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ public class MnistToCsv<R extends ConnectRecord<R>> implements Transformation<R>
     private static final String VERSION = "1.0.0";
     private static final String DELETED_FIELD = "__deleted";
     private static final String HEARTBEAT_SCHEMA = "io.debezium.connector.common.Heartbeat";
+    private static final String MESSAGE_OPERATION = "m";
     private static final String ENVELOPE_SUFFIX = ".Envelope";
 
     private String labelColumn;
@@ -64,6 +65,9 @@ public class MnistToCsv<R extends ConnectRecord<R>> implements Transformation<R>
         if (record.value() == null) {
             return deleted(record);
         }
+        if (record.value() instanceof Struct message && isLogicalMessage(message)) {
+            return null;
+        }
         if (!(record.value() instanceof Struct row)) {
             throw refusal(record, "its value is a " + record.value().getClass().getSimpleName() + " without columns");
         }
@@ -77,6 +81,15 @@ public class MnistToCsv<R extends ConnectRecord<R>> implements Transformation<R>
             return unlabelled(record, pixels);
         }
         return digit(record, Schema.STRING_SCHEMA, labelText(record, label), pixels);
+    }
+
+    /**
+     * Whether a value is a message that somebody put into the write-ahead log with pg_logical_emit_message. Debezium
+     * captures those beside the tables; they are no rows.
+     */
+    private static boolean isLogicalMessage(Struct value) {
+        return value.schema().field("message") != null && value.schema().field("op") != null
+                && MESSAGE_OPERATION.equals(value.get("op"));
     }
 
     private R deleted(R record) {

@@ -226,6 +226,15 @@ class NoDigitTest {
     }
 
     @Test
+    void logicalMessageIsDropped() {
+        Schema message = SchemaBuilder.struct().field("prefix", Schema.STRING_SCHEMA).build();
+        Schema schema = SchemaBuilder.struct().name("io.debezium.connector.postgresql.MessageValue")
+                .field("op", Schema.STRING_SCHEMA).field("message", message).build();
+        Struct value = new Struct(schema).put("op", "m").put("message", new Struct(message).put("prefix", "heartbeat"));
+        assertNull(Transforms.apply(Rows.record(null, null, schema, value)));
+    }
+
+    @Test
     void transactionMetadataIsRefused() {
         Schema schema = SchemaBuilder.struct().name("io.debezium.connector.common.TransactionMetadataValue")
                 .field("status", Schema.STRING_SCHEMA).build();
