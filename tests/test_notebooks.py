@@ -2,20 +2,33 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 
-from labkit import Lab
 from labkit.settings import CHECKOUT
 
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 
 
+@pytest.fixture(scope="module")
+def newcomers_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a newcomer has: an empty lab, apart from the other tests' and what these leave in their topics.
+
+    The notebooks start its servers themselves; their kernels inherit the environment.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LABKIT_HOME", str(tmp_path_factory.mktemp("newcomer") / "lab"))
+        yield
+        subprocess.run([sys.executable, "-m", "labkit", "down"], check=True, timeout=120)
+
+
+@pytest.mark.usefixtures("newcomers_lab")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_papermill(scoring_lab: Lab, notebook: Path, tmp_path: Path) -> None:
+def test_papermill(notebook: Path, tmp_path: Path) -> None:
     output = tmp_path / notebook.name
     papermill.execute_notebook(
         notebook, output, parameters={"samples": 7}, cwd=notebook.parent, execution_timeout=300, progress_bar=False
@@ -36,7 +49,8 @@ def test_papermill(scoring_lab: Lab, notebook: Path, tmp_path: Path) -> None:
     ), "the dashboard leaves a picture"
 
 
-def test_nbval(scoring_lab: Lab) -> None:
+@pytest.mark.usefixtures("newcomers_lab")
+def test_nbval() -> None:
     command = [
         sys.executable,
         "-m",
