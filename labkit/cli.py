@@ -80,7 +80,7 @@ def status(as_json: AsJson = False) -> None:
                 str(service.pid or ""),
                 f"{service.rss_mib:.0f} MiB" if service.pid else "",
                 f"{service.uptime_s:.0f} s" if service.pid else "",
-                "starts with the first published model" if idle else service.note,
+                "starts once capture is set up" if idle else service.note,
             )
         console.print(table)
     if not services or any(not service.healthy and service.name != "scorer" for service in services):

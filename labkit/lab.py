@@ -148,11 +148,14 @@ class Lab:
     def capture(self, *routes: str) -> None:
         """Register the connectors of the named routes, all of the lab's own by default. Repeating it is harmless.
 
+        It starts the scorer, too, which takes seconds to load TensorFlow: by the first published model it is ready.
+
         Raises:
             LabError: An unknown route, or Debezium refused.
         """
         for route in routes or ROUTES:
             self.connect.register(load_config(route, self.endpoints, self.settings))
+        self.stack.start_service("scorer")
 
     def release(self, route: str) -> None:
         """Remove a route's connector and its replication slot, which would otherwise keep WAL for ever."""
@@ -182,7 +185,7 @@ class Lab:
         return train_from_topic(self.kafka, seed=seed, verbose=verbose)
 
     def publish(self, model: "keras.Model") -> str:
-        """Make a model the one that scores, and start the scorer. Returns the model's version.
+        """Make a model the one that scores, and see that the scorer runs. Returns the model's version.
 
         Raises:
             LabError: The model does not take digits.

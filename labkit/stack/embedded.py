@@ -31,7 +31,7 @@ from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.ports import free_port
 
 SERVERS = ("postgres", "kafka", "connect")
-"""Started together. The scorer starts once there is a model."""
+"""Started together. The scorer starts once there are events for it."""
 
 # supervisor's process states, in the words of ServiceStatus (https://supervisord.org/subprocess.html#process-states).
 STATES = {
