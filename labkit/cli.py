@@ -2,11 +2,13 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 
 
 def _say(line: str) -> None:
-    notes.print(line, highlight=False, markup=False)
+    notes.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:
@@ -56,8 +58,7 @@ def lab(
     """Start the servers and JupyterLab; stop both when JupyterLab ends. The data stay."""
     from labkit.jupyter import run_jupyter
 
-    the_lab = Lab().up(_say)
-    run_jupyter(the_lab, notebook, browser=browser, report=_say)
+    run_jupyter(Lab(), notebook, browser=browser, report=_say)
 
 
 @app.command()
@@ -234,8 +235,20 @@ def down(
     console.print("The lab is down." if keep_data else "The lab is down and its data are gone.")
 
 
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Leave the way Ctrl-C does, so that what a command started is stopped."""
+    if number == signal.SIGHUP:
+        # The terminal's window was closed: writing to it would fail.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.stderr.fileno())
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line; an error a person can mend is two lines, not a traceback."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     try:
         app()
     except LabError as error:

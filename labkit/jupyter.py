@@ -1,6 +1,7 @@
 """JupyterLab beside the servers: started with them, and the servers stopped with the last one."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,37 +11,57 @@ import psutil
 from labkit.lab import Lab
 from labkit.settings import CHECKOUT
 from labkit.stack.base import Report
+from labkit.stack.home import prepare_home
 
 
 def run_jupyter(lab: Lab, notebook: str, *, browser: bool, report: Report) -> None:
-    """Run JupyterLab until it ends; then stop the servers, unless another one of this lab is still open."""
+    """Start the servers and JupyterLab; once it ends stop the servers, unless another one of this lab is still open.
+
+    However it ends, even while the servers start, nothing is left running. The data stay.
+
+    Raises:
+        LabError: Something on this machine is in the way; the message says what and how to mend it.
+    """
+    prepare_home(lab.settings)
+    sessions = lab.settings.home / "sessions"
+    sessions.mkdir(exist_ok=True)
+    mine = sessions / str(os.getpid())
+    mine.touch()
+    try:
+        lab.up(report)
+        report("JupyterLab: starting; end it with Ctrl-C, which stops the servers and keeps the data")
+        _run(_command(notebook, browser=browser))
+    finally:
+        # Impatience must not leave servers behind.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        mine.unlink(missing_ok=True)
+        if _others(sessions):
+            report("another JupyterLab of this lab is open: the servers stay")
+        else:
+            lab.down(keep_data=True, report=report)
+
+
+def _command(notebook: str, *, browser: bool) -> list[str]:
     command = [sys.executable, "-m", "jupyter", "lab", str(CHECKOUT / "notebooks" / notebook)]
     command.append(f"--notebook-dir={CHECKOUT / 'notebooks'}")
     if not browser:
         command.append("--no-browser")
     if os.geteuid() == 0:
         command.append("--allow-root")
-    sessions = lab.settings.home / "sessions"
-    sessions.mkdir(exist_ok=True)
-    mine = sessions / str(os.getpid())
-    mine.touch()
-    report("JupyterLab: starting; end it with Ctrl-C, which stops the servers and keeps the data")
+    return command
+
+
+def _run(command: list[str]) -> None:
     process = subprocess.Popen(command)
     try:
         process.wait()
     except KeyboardInterrupt:
         # JupyterLab received the same Ctrl-C and asks whether it is meant; a second one ends it.
-        try:
-            process.wait()
-        except KeyboardInterrupt:
+        process.wait()
+    finally:
+        if process.poll() is None:
             process.terminate()
             process.wait()
-    finally:
-        mine.unlink(missing_ok=True)
-        if _others(sessions):
-            report("another JupyterLab of this lab is open: the servers stay")
-        else:
-            lab.down(keep_data=True, report=report)
 
 
 def _others(sessions: Path) -> bool:

@@ -28,6 +28,7 @@ from labkit.settings import Endpoints, Settings, endpoints_file, load_endpoints
 from labkit.stack import health, kafka, postgres
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
+from labkit.stack.home import prepare_home
 from labkit.stack.ports import free_port
 
 SERVERS = ("postgres", "kafka", "connect")
@@ -67,7 +68,7 @@ class EmbeddedStack:
         Raises:
             LabError: The disk is nearly full, a folder cannot be written, a download failed, or a server did not start.
         """
-        self._check_home()
+        prepare_home(self.settings)
         lock = FileLock(self.settings.home / "up.lock")
         try:
             lock.acquire(timeout=0)
@@ -151,23 +152,6 @@ class EmbeddedStack:
         if not path.is_file():
             return ""
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-
-    def _check_home(self) -> None:
-        home = self.settings.home
-        try:
-            self._logs.mkdir(parents=True, exist_ok=True)
-            home.chmod(0o700)
-        except OSError as error:
-            raise LabError(
-                f"the lab's folder {home} cannot be written: {error.strerror}", "set LABKIT_HOME to a folder of yours"
-            ) from error
-        free_mib = shutil.disk_usage(home).free / 2**20
-        if free_mib < self.settings.min_free_disk_mib:
-            raise LabError(
-                f"only {free_mib:.0f} MiB free where the lab lives ({home}), it wants "
-                f"{self.settings.min_free_disk_mib} MiB",
-                "make room, or set LABKIT_HOME to a folder on another disk",
-            )
 
     def _start(self, report: Report) -> Endpoints:
         cache = ArtifactCache(self.settings.cache_dir)

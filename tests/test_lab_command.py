@@ -1,0 +1,90 @@
+"""``labkit lab`` however it is ended: JupyterLab and the servers go with it, the data stay."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from labkit.lab import Lab
+from labkit.settings import Settings
+
+
+def start(home: Path, output: Path) -> subprocess.Popen[bytes]:
+    """`labkit lab` as the foreground job of a terminal of its own, whose keys reach JupyterLab, too."""
+    with output.open("w") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "labkit", "lab", "--no-browser"],
+            stdout=file,
+            stderr=file,
+            env=os.environ | {"LABKIT_HOME": str(home)},
+            start_new_session=True,
+        )
+
+
+def wait_for(text: str, output: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while text not in output.read_text():
+        assert process.poll() is None and time.monotonic() < deadline, output.read_text()
+        time.sleep(0.1)
+
+
+def processes_of(home: Path, session: int) -> list[str]:
+    """Command lines of what still runs in the lab's folder or in the terminal."""
+    found: list[str] = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        command = " ".join(process.info["cmdline"] or [])
+        try:
+            in_terminal = os.getsid(process.info["pid"]) == session
+        except ProcessLookupError:
+            continue
+        if str(home) in command or (in_terminal and command):
+            found.append(command)
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("session") / "lab"
+    yield home
+    Lab(Settings(home=home)).down()
+
+
+@pytest.mark.parametrize(
+    ("when", "signals"),
+    [
+        pytest.param("servers: waiting", [signal.SIGINT], id="Ctrl-C while the servers start"),
+        pytest.param("Use Control-C", [signal.SIGINT, signal.SIGINT], id="Ctrl-C twice in JupyterLab"),
+        pytest.param("Use Control-C", [signal.SIGHUP], id="the terminal is closed"),
+        pytest.param("Use Control-C", [signal.SIGTERM], id="terminated"),
+    ],
+)
+def test_nothing_is_left_running(home: Path, tmp_path: Path, when: str, signals: list[signal.Signals]) -> None:
+    output = tmp_path / "output"
+    process = start(home, output)
+    wait_for(when, output, process)
+    for number in signals:
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            time.sleep(1)
+    try:
+        process.wait(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert processes_of(home, process.pid) == []
+
+
+def test_the_data_stay(home: Path) -> None:
+    lab = Lab(Settings(home=home)).up()
+    row_id = lab.insert(np.full((28, 28), 9, np.uint8), 3)
+    lab.down(keep_data=True)
+    assert lab.up().tables.labels("mnist_test") == {row_id: 3}
+    lab.down()
+    assert not home.exists()
