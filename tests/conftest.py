@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 # Before labkit reads its settings: the tests' lab has a folder of its own and so never touches the user's data.
 HOME = Path(tempfile.gettempdir()) / f"labkit-tests-{os.getuid()}"
 os.environ["LABKIT_HOME"] = str(HOME)
+# A shell starts its background jobs with Ctrl-C ignored, which every process started here would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from labkit import Lab  # noqa: E402
 from labkit.settings import CHECKOUT, load_settings  # noqa: E402
