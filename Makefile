@@ -4,13 +4,14 @@ PYTHON3 ?= python3
 LABKIT = .venv/bin/labkit
 NOTEBOOK ?= 01_first_digit.ipynb
 
-.PHONY: lab demo test lint notebooks setup setup-dev chromium down lock help
+.PHONY: lab demo test lint notebooks pictures setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab"
 	@echo "make demo   the whole way without a browser, measured"
 	@echo "make test   set up and run every check"
 	@echo "make notebooks   run every notebook and store its outputs"
+	@echo "make pictures    take the documents' pictures anew"
 	@echo "make down   stop the servers and delete their data"
 
 lab: setup
@@ -25,6 +26,9 @@ notebooks: setup-dev
 
 down:
 	@$(LABKIT) down
+
+pictures: setup-dev chromium
+	@.venv/bin/python -m tools.pictures
 
 setup:
 	@$(PYTHON3) tools/bootstrap.py requirements.txt

@@ -1,7 +1,7 @@
 """Lab: the one object a notebook holds. It wires the rooms and does nothing else."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from labkit.capture.configs import load_config
 from labkit.capture.connect import ConnectClient
 from labkit.database import DigitTables
-from labkit.digits import load_digits
+from labkit.digits import Disturbance, load_digits
 from labkit.errors import LabError
 from labkit.ledger import Ledger, take_ledger
 from labkit.sender import SampleSender
@@ -22,6 +22,9 @@ from labkit.stream.topics import create_topics
 if TYPE_CHECKING:
     import keras
 
+    from labkit.capture.event import Operation
+    from labkit.model.history import History
+    from labkit.model.live_state import RawRecord, ScoredEvent
     from labkit.model.live_view import LiveView
     from labkit.model.training import Training
     from labkit.widgets import Dashboard
@@ -47,6 +50,7 @@ class Lab:
         self._sender: SampleSender | None = None
         self._view: LiveView | None = None
         self._dashboard: Dashboard | None = None
+        self._scoring, self._scoring_asked_at = False, float("-inf")
 
     def __repr__(self) -> str:
         try:
@@ -215,9 +219,18 @@ class Lab:
             self._sender = SampleSender(self.tables, load_digits("bundled", "test"))
         return self._sender
 
-    def start_sending(self, rate: float) -> None:
-        """Insert test digits in the background, ``rate`` a second, until `stop_sending`."""
-        self.sender.start(rate)
+    def start_sending(self, rate: float, how: Disturbance = "clean", strength: float = 0.0) -> None:
+        """Insert test digits in the background, ``rate`` a second, until `stop_sending`.
+
+        Args:
+            rate: Digits a second, 0.001 to 1000.
+            how: ``clean``, ``noisy`` or ``rotated``.
+            strength: How much of it: 0 for none, 1 for the most, see `labkit.digits.disturb`.
+
+        Raises:
+            LabError: One of them makes no sense.
+        """
+        self.sender.start(rate, how, strength)
 
     def stop_sending(self) -> None:
         """Stop inserting test digits."""
@@ -228,6 +241,63 @@ class Lab:
     def sending(self) -> bool:
         """Whether test digits are being inserted in the background."""
         return self._sender is not None and self._sender.sending
+
+    @property
+    def sending_problem(self) -> str:
+        """Why sending ended by itself; empty where it did not."""
+        return "" if self._sender is None else self._sender.problem
+
+    def start_scorer(self) -> None:
+        """Start the scorer, unless it runs. It goes on behind the last prediction that is recorded."""
+        self.stack.start_service("scorer")
+
+    def stop_scorer(self) -> None:
+        """Stop the scorer. Events wait in Kafka meanwhile."""
+        self.stack.stop_service("scorer")
+
+    @property
+    def scoring(self) -> bool:
+        """Whether the scorer runs; asked at most once a second."""
+        if time.monotonic() - self._scoring_asked_at > 1.0:
+            self._scoring = self.stack.is_running("scorer")
+            self._scoring_asked_at = time.monotonic()
+        return self._scoring
+
+    def reset_scores(self) -> None:
+        """Begin the scores anew, on every screen of this lab. No prediction is lost; the ledger counts them all."""
+        from labkit.model.prediction_records import reset_scores
+
+        reset_scores(self.kafka)
+
+    def digits_of(self, label: int, predicted: int) -> "list[ScoredEvent]":
+        """The newest digits with this label of which the model said this, newest first, at most a dozen."""
+        return self.view.digits_of(label, predicted)
+
+    @property
+    def history(self) -> "History":
+        """The past of the stream, read back from Kafka."""
+        from labkit.model.history import History
+
+        return History(self.kafka)
+
+    def record(self, table: str, partition: int, offset: int) -> "RawRecord":
+        """One change event's record as Kafka holds it.
+
+        Raises:
+            LabError: There is none of that offset, or the broker is away.
+        """
+        return self.history.record(table, partition, offset)
+
+    def older_events(
+        self,
+        table: str | None,
+        operation: "Operation | None",
+        before: Mapping[str, Mapping[int, int]],
+        before_ms: float | None,
+        count: int,
+    ) -> "list[ScoredEvent]":
+        """The newest change events before given places, newest first; see `labkit.model.history.History.older`."""
+        return self.history.older(table, operation, before, before_ms, count)
 
     @property
     def view(self) -> "LiveView":

@@ -1,118 +1,32 @@
 """The lab as its users meet it: JupyterLab in a real browser, on the real servers."""
 
-import os
 import re
-import secrets
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import nbformat
 import pytest
-import requests
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
 
 from labkit import Lab
 from labkit.model.prediction_records import read_predictions
 from labkit.settings import CHECKOUT
-from labkit.stack.ports import free_port
 from tests.hands import drawn_digits
+from tools.notebook_browser import chromium, jupyter, region, run_first_cell, set_theme
 
-NOTEBOOK = "dashboard.ipynb"
 PICTURES = CHECKOUT / "build" / "screenshots"
 DRAWINGS_SEED = 7
 MIN_RIGHT_OF_100 = 85
-# No telemetry, no updates, no component downloads: the test talks to loopback only.
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+CELLS = ["from labkit import Lab\n\nlab = Lab()\ndashboard = lab.dashboard()\ndashboard", "lab.view.state().score"]
 
 
 @pytest.fixture(scope="module")
-def jupyter(scoring_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """JupyterLab on a notebook that shows the dashboard; its address."""
-    folder = tmp_path_factory.mktemp("notebooks")
-    cells = [
-        nbformat.v4.new_code_cell("from labkit import Lab\n\nlab = Lab()\ndashboard = lab.dashboard()\ndashboard"),
-        nbformat.v4.new_code_cell("lab.view.state().score"),
-    ]
-    kernel = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / NOTEBOOK)
-    port, token = free_port(18888), secrets.token_hex(8)
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter",
-        "lab",
-        "--no-browser",
-        f"--ServerApp.port={port}",
-        f"--ServerApp.root_dir={folder}",
-    ]
-    command += [f"--IdentityProvider.token={token}", "--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0"]
-    if os.geteuid() == 0:
-        command.append("--allow-root")
-    # Folders of its own: what the user has set in JupyterLab must not matter here.
-    places = {f"JUPYTER_{name}": str(folder / name) for name in ("CONFIG_DIR", "DATA_DIR")}
-    places |= {f"JUPYTERLAB_{name}": str(folder / name) for name in ("SETTINGS_DIR", "WORKSPACES_DIR")}
-    with (folder / "jupyter.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | places)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            requests.get(f"{address}/api", timeout=1)
-            break
-        except requests.RequestException:
-            assert process.poll() is None, (folder / "jupyter.log").read_text()
-            time.sleep(0.2)
-    yield f"{address}/doc/tree/{NOTEBOOK}?token={token}"
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def page(jupyter: str) -> Iterator[Page]:
-    """The notebook open in Chromium, all cells run, the dashboard live."""
+def page(scoring_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The notebook open in Chromium, the dashboard live."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    executable = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM)
-        page = browser.new_page(viewport={"width": 1600, "height": 1250})
-        page.goto(jupyter)
-        run_first_cell(page)
+    with jupyter(tmp_path_factory.mktemp("notebooks"), CELLS) as address, chromium(address) as page:
         expect(region(page, "draw a digit")).to_be_visible(timeout=60_000)
         yield page
-        browser.close()
-
-
-def run_first_cell(page: Page) -> None:
-    """Press Shift+Enter in the first cell, once the kernel takes it."""
-    expect(page.get_by_role("button", name="Python 3 (ipykernel) | Idle")).to_be_visible(timeout=90_000)
-    prompt = page.locator(".jp-CodeCell .jp-InputArea-prompt").first
-    for _ in range(20):
-        prompt.click()
-        page.keyboard.press("Shift+Enter")
-        page.wait_for_timeout(1000)
-        # An idle kernel may still be without a connection to the page; then nothing was run.
-        if prompt.inner_text() != "[ ]:":
-            return
-    raise AssertionError("the first cell does not run")
-
-
-def region(page: Page, name: str) -> Locator:
-    """A part of the dashboard by its accessible name."""
-    return page.get_by_role("region", name=name).first
 
 
 def draw(page: Page, strokes: Sequence[Sequence[tuple[float, float]]]) -> None:
@@ -167,7 +81,8 @@ def test_draw_send_see(page: Page, scoring_lab: Lab) -> None:
     card = region(page, "newest prediction")
     expect(card).to_have_attribute("data-row-id", str(row_id), timeout=10_000)
     expect(card.locator(".lk-verdict")).not_to_be_empty()
-    expect(region(page, "score").locator(".lk-accuracy")).to_contain_text("%")
+    for accuracy in region(page, "score").locator(".lk-accuracy").all():
+        expect(accuracy).to_contain_text("%")
 
 
 def test_correcting_a_label_is_an_update_and_counts_anew(page: Page, scoring_lab: Lab) -> None:
@@ -245,11 +160,94 @@ def test_a_hundred_drawn_digits(page: Page, scoring_lab: Lab) -> None:
     assert right >= MIN_RIGHT_OF_100
 
 
+def test_a_drifting_stream_is_followed_by_the_model_that_goes_on_learning(page: Page, scoring_lab: Lab) -> None:
+    bar = region(page, "samples and health")
+    bar.get_by_role("button", name="Reset the scores").click()
+    expect(region(page, "score").locator(".lk-counts").first).to_contain_text("0 right of 0", timeout=10_000)
+    bar.get_by_role("combobox", name="samples are").select_option("rotated")
+    bar.get_by_role("slider", name="how noisy or rotated").fill("50")
+    bar.get_by_role("spinbutton", name="digits a second").fill("50")
+    bar.get_by_role("button", name="Send samples").click()
+    scoring_lab.wait_until(lambda: scoring_lab.view.state().score.counted >= 400, "400 rotated digits", 60)
+    bar.get_by_role("button", name="Stop samples").click()
+    state = scoring_lab.view.state()
+    assert state.score.accuracy is not None and state.continual.accuracy is not None
+    assert state.score.accuracy < 0.7 < state.continual.accuracy, "frozen, continual"
+    shown = [float(text.removesuffix(" %")) for text in region(page, "score").locator(".lk-accuracy").all_inner_texts()]
+    assert shown[0] < 70 < shown[1]
+
+
+def test_a_cell_of_the_confusion_matrix_shows_its_digits(page: Page) -> None:
+    score = region(page, "score")
+    score.locator(".lk-confusion button.lk-miss").first.click()
+    expect(score.locator(".lk-cell-digits canvas").first).to_be_visible(timeout=10_000)
+    expect(score.get_by_role("status")).to_contain_text("wrongly said to be")
+
+
+def test_the_scorer_is_stopped_and_catches_up(page: Page, scoring_lab: Lab) -> None:
+    bar = region(page, "samples and health")
+    bar.get_by_role("button", name="Stop the scorer").click()
+    expect(bar.get_by_role("button", name="Start the scorer")).to_be_visible(timeout=20_000)
+    row_id = scoring_lab.insert(scoring_lab.tables.image(1), 3)
+    event = region(page, "change events").locator(f'li[data-row-id="{row_id}"]').first
+    expect(event.locator(".lk-prediction")).to_contain_text("…", timeout=10_000)
+    bar.get_by_role("button", name="Start the scorer").click()
+    expect(event.locator(".lk-prediction")).to_contain_text(re.compile(r"\d"), timeout=40_000)
+    assert scoring_lab.ledger(wait_s=10).balanced
+
+
+def test_the_feed_filters_pauses_goes_back_and_opens(page: Page, scoring_lab: Lab) -> None:
+    feed = region(page, "change events")
+    feed.get_by_role("combobox", name="kind of change").select_option("d")
+    expect(feed.locator('li:not([data-operation="delete"])')).to_have_count(0, timeout=5000)
+    expect(feed.locator('li[data-operation="delete"] .lk-tombstone').first).to_have_text("tombstone")
+    feed.get_by_role("combobox", name="kind of change").select_option("")
+
+    feed.get_by_role("button", name="Pause").click()
+    before = feed.locator("li").first.get_attribute("data-row-id")
+    row_id = scoring_lab.insert(scoring_lab.tables.image(1), 3)
+    scoring_lab.relabel(row_id, 4)
+    expect(feed.locator("header")).to_contain_text("2 newer wait", timeout=10_000)
+    expect(feed.locator("li").first).to_have_attribute("data-row-id", str(before))
+    feed.get_by_role("button", name="Older").click()
+    expect(feed.get_by_role("status")).to_contain_text("30 older events", timeout=15_000)
+    assert before not in [row.get_attribute("data-row-id") for row in feed.locator("li").all()]
+    feed.get_by_role("button", name="Go on").click()
+    expect(feed.locator("li").first).to_have_attribute("data-row-id", str(row_id))
+
+    feed.get_by_role("button", name=f"open the update of row {row_id}").first.click()
+    opened = feed.get_by_role("group", name="opened record")
+    expect(opened).to_contain_text("3 → 4", timeout=10_000)
+    expect(opened).to_contain_text("lab.public.mnist_test")
+    expect(opened).to_contain_text("784 bytes")
+    opened.get_by_role("button", name="Close").click()
+    expect(opened).to_be_hidden()
+
+
+def test_the_timeline_ends_on_the_screen(page: Page, scoring_lab: Lab) -> None:
+    row_id = scoring_lab.insert(scoring_lab.tables.image(1), 3)
+    timeline = region(page, "timeline")
+    expect(timeline.locator("header")).to_contain_text(f"row {row_id}", timeout=10_000)
+    expect(timeline.locator(".lk-waterfall li").last).to_contain_text("on screen", timeout=10_000)
+    expect(timeline.get_by_role("row", name=re.compile("commit to kernel"))).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(page: Page, theme: str) -> None:
+    set_theme(page, theme)
+    results = Axe().run(page, context=".labkit-dashboard", options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]})
+    page.locator(".labkit-dashboard").first.screenshot(path=PICTURES / f"{theme}.png")
+    set_theme(page, "light")
+    assert results.violations_count == 0, results.generate_report()
+
+
 def test_reload_shows_the_same_figures(page: Page, scoring_lab: Lab) -> None:
-    ledger = scoring_lab.ledger(wait_s=10)
+    counted = scoring_lab.view.state().score.counted
+    page.keyboard.press("Control+s")  # A page shows again what was saved, and the kernel goes on meanwhile.
+    page.wait_for_timeout(1000)
     page.reload()
-    accuracy = region(page, "score").locator(".lk-counts")
-    expect(accuracy).to_contain_text(f"{ledger.counted:,}", timeout=60_000)
+    accuracy = region(page, "score").locator(".lk-counts").first
+    expect(accuracy).to_contain_text(f"{counted:,}", timeout=60_000)
 
 
 @pytest.mark.parametrize(("name", "width", "height"), [("phone", 390, 3600), ("projector", 1920, 1400)])
@@ -261,3 +259,31 @@ def test_pictures_for_the_eye(page: Page, name: str, width: int, height: int) ->
     box = pad.bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, "the pad does not fit the screen"
     page.screenshot(path=Path(PICTURES, f"{name}.png"))
+
+
+def test_a_running_cell_does_not_freeze_the_dashboard(page: Page, scoring_lab: Lab) -> None:
+    page.set_viewport_size({"width": 1600, "height": 1250})
+    cell = page.locator(".jp-CodeCell .jp-InputArea-editor").last
+    cell.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("import time\ntime.sleep(12)")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("button", name="Python 3 (ipykernel) | Busy")).to_be_visible(timeout=10_000)
+    row_id = scoring_lab.insert(scoring_lab.tables.image(1), 3)
+    card = region(page, "newest prediction")
+    expect(card).to_have_attribute("data-row-id", str(row_id), timeout=5000)
+    expect(page.get_by_role("button", name="Python 3 (ipykernel) | Busy")).to_be_visible()
+
+
+def test_a_restarted_kernel_brings_it_back(page: Page, scoring_lab: Lab) -> None:
+    ledger = scoring_lab.ledger(wait_s=10)
+    page.evaluate("jupyterapp.commands.execute('notebook:restart-clear-output')")
+    page.get_by_role("button", name="Restart", exact=True).click()
+    page.wait_for_timeout(2000)
+    run_first_cell(page)
+    counts = page.locator(".labkit-bar dd")
+    expect(counts.first).to_have_text(f"{ledger.events:,}", timeout=60_000)
+    state = scoring_lab.view.state()
+    expect(region(page, "score").locator(".lk-counts").first).to_contain_text(
+        f"{state.score.correct:,} right of {state.score.counted:,}", timeout=30_000
+    )

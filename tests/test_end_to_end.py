@@ -1,5 +1,6 @@
 """The whole way on the real servers, and a wrong input at each edge of it."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -19,7 +20,9 @@ from labkit import Lab, LabError
 from labkit.capture.configs import ConnectorConfig, load_config
 from labkit.digits import load_digits
 from labkit.ledger import Ledger
-from labkit.model.prediction_records import read_predictions
+from labkit.model.live_view import LiveView
+from labkit.model.prediction_records import decode_prediction, is_reset, read_predictions
+from labkit.model.score import ProgressiveScore
 from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, table_topic
 from labkit.stream.events import decode_event
 from labkit.stream.reading import read_to_present_end
@@ -50,7 +53,8 @@ def test_insert_relabel_delete_each_arrive_as_an_event(scoring_lab: Lab) -> None
     after = balanced(lab)
     assert (after.rows, after.events) == (before.rows, before.events + 4)
     events = [e for e in map(decode_event, read_to_present_end(lab.kafka, TEST_TOPIC)) if e.row_id == row_id]
-    assert [(e.operation, e.label) for e in events] == [("c", None), ("u", 3), ("u", 4), ("d", None)]
+    changes = [(e.operation, e.before_label, e.label) for e in events]
+    assert changes == [("c", None, None), ("u", None, 3), ("u", 3, 4), ("d", 4, None)]
     assert events[0].pixels == DIGIT.tobytes()
     assert [e.lsn for e in events] == sorted({e.lsn for e in events})
     predictions = [p for p in read_predictions(lab.kafka)[0] if p.row_id == row_id]
@@ -59,6 +63,7 @@ def test_insert_relabel_delete_each_arrive_as_an_event(scoring_lab: Lab) -> None
     for prediction in predictions[:3]:
         assert prediction.predicted == int(np.argmax(prediction.probabilities))
         assert sum(prediction.probabilities) == pytest.approx(1.0, abs=1e-3)
+        assert prediction.continual in range(10)
         assert prediction.committed_ms <= prediction.read_ms <= prediction.predicted_ms
 
 
@@ -81,7 +86,71 @@ def test_the_live_view_agrees_with_the_ledger(scoring_lab: Lab) -> None:
     scoring_lab.wait_until(lambda: view.state().predictions_seen >= ledger.predictions, "the view has caught up")
     state = view.state()
     assert (state.events_seen, state.predictions_seen) == (ledger.events, ledger.predictions)
-    assert (state.score.counted, state.score.accuracy) == (ledger.counted, ledger.accuracy)
+    records = list(read_to_present_end(scoring_lab.kafka, PREDICTIONS_TOPIC))
+    since_reset = max((number + 1 for number, record in enumerate(records) if is_reset(record)), default=0)
+    score = ProgressiveScore()
+    for record in records[since_reset:]:
+        with contextlib.suppress(LabError):  # Other tests leave foreign records.
+            score.update(decode_prediction(record))
+    assert (state.score.counted, state.score.correct) == (score.counted, score.correct)
+
+
+def test_a_reset_begins_the_score_anew_on_every_screen_and_loses_nothing(scoring_lab: Lab) -> None:
+    lab = scoring_lab
+    before = balanced(lab)
+    other = LiveView(lab.kafka).start()
+    try:
+        lab.reset_scores()
+        lab.wait_until(lambda: lab.view.state().score.counted == other.state().score.counted == 0, "both are reset")
+        row_id = lab.insert(DIGIT, 3)
+        lab.wait_until(lambda: lab.view.state().score.counted == other.state().score.counted == 1, "both count it")
+        lab.delete(row_id)
+        lab.wait_until(lambda: lab.view.state().score.counted == other.state().score.counted == 0, "both count it out")
+        assert lab.view.state().events_seen == other.state().events_seen == before.events + 2
+    finally:
+        other.stop()
+    late = LiveView(lab.kafka).start()
+    try:
+        lab.wait_until(lambda: late.state().events_seen == before.events + 2, "a new screen catches up")
+        assert late.state().score.counted == 0
+    finally:
+        late.stop()
+    assert balanced(lab).counted == before.counted
+
+
+def test_what_has_scrolled_away_is_read_back_from_kafka(scoring_lab: Lab) -> None:
+    lab = scoring_lab
+    rows = [lab.insert(DIGIT, label) for label in range(5)]
+    lab.relabel(rows[0], 9)
+    balanced(lab)
+    newest = lab.older_events(TEST_TABLE, None, {}, None, 6)
+    assert [(scored.event.row_id, scored.event.operation) for scored in newest] == [
+        (rows[0], "u"),
+        *((row, "c") for row in reversed(rows)),
+    ]
+    assert all(scored.prediction is not None and scored.prediction.offset == scored.event.offset for scored in newest)
+    before = {TEST_TABLE: {0: newest[2].event.offset}}
+    assert [scored.event.row_id for scored in lab.older_events(TEST_TABLE, "c", before, None, 2)] == rows[2:4][::-1]
+    training = lab.older_events(None, "r", before, newest[2].event.recorded_ms, 50)
+    assert len(training) == 50 and {scored.event.operation for scored in training} == {"r"}
+    event = newest[0].event
+    raw = lab.record(TEST_TABLE, event.partition, event.offset)
+    assert (raw.key, raw.value) == (str(rows[0]).encode(), DIGIT.tobytes())
+    assert dict(raw.headers)["__op"] == b"u" and dict(raw.headers)["__before_label"] == b"0"
+    for offset in (-1, 10**9):
+        with pytest.raises(LabError, match="there is no record"):
+            lab.record(TEST_TABLE, 0, offset)
+
+
+def test_sending_at_a_high_rate_keeps_the_account(scoring_lab: Lab) -> None:
+    lab = scoring_lab
+    before = balanced(lab)
+    lab.start_sending(500, "noisy", 0.3)
+    lab.wait_until(lambda: lab.sender.sent >= 1000, "1,000 digits are sent")
+    lab.stop_sending()
+    assert not lab.sending and lab.sending_problem == ""
+    after = balanced(lab)
+    assert after.rows - before.rows == after.events - before.events >= 1000
 
 
 def test_the_talks_configuration_works_as_printed(scoring_lab: Lab) -> None:

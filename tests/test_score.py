@@ -5,11 +5,13 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 
 from labkit.capture.event import Operation
 from labkit.model.prediction import Prediction
-from labkit.model.score import HISTORY_POINTS, ProgressiveScore, recompute
+from labkit.model.score import HISTORY_POINTS, ProgressiveScore, class_scores, recompute
 
 Labels = dict[int, int | None]
 
@@ -159,3 +161,35 @@ def test_recompute_leaves_out_rows_without_label_or_prediction() -> None:
     predictions = [predict(1, None, 4), predict(2, 5, 5), predict(3, 6, 6), predict(2, 5, 8, "u")]
     labels = {1: 4, 2: 5, 3: None, 4: 0}
     assert recompute(labels, predictions) == (2, 1)
+
+
+def test_the_continual_model_keeps_the_answer_from_before_it_learned_the_row() -> None:
+    score = ProgressiveScore("continual")
+    unlabelled = replace(predict(1, None, 0), continual=3)
+    score.update(unlabelled)
+    assert score.counted == 0
+    score.update(replace(unlabelled, label=5, continual=4, operation="u"))  # The label comes: 4 was said before it.
+    assert (score.counted, score.correct) == (1, 0)
+    score.update(replace(unlabelled, label=5, continual=5, operation="u"))  # It has learned the row by now.
+    assert (score.counted, score.correct) == (1, 0)
+    score.update(replace(unlabelled, label=4, continual=5, operation="u"))  # The label was wrong: 4 is right.
+    assert (score.counted, score.correct) == (1, 1)
+    score.update(predict(1, None, None, "d"))
+    assert (score.counted, score.correct) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_class_scores_are_scikit_learns(seed: int) -> None:
+    confusion = np.random.default_rng(seed).integers(0, 4, (10, 10))
+    confusion[3] = confusion[:, 7] = 0  # A digit that never came, and one that was never said.
+    labels, predicted = np.indices((10, 10)).reshape(2, -1)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, sample_weight=confusion.ravel(), labels=range(10), zero_division=0.0
+    )
+    for score in class_scores(confusion.tolist()):
+        assert (score.precision or 0, score.recall or 0, score.f1 or 0) == pytest.approx(
+            (precision[score.label], recall[score.label], f1[score.label])
+        )
+        assert score.support == support[score.label]
+    assert class_scores(confusion.tolist())[3].recall is None
+    assert class_scores(confusion.tolist())[7].precision is None

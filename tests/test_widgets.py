@@ -1,73 +1,26 @@
 """The widgets without a browser: what they take from a page, and what they show of a state."""
 
 import asyncio
+import contextlib
+import dataclasses
 import json
 import math
 import re
 import time
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
+from traitlets import TraitError
 
-from labkit.capture.event import ChangeEvent, Operation
 from labkit.digits import render_strokes
 from labkit.errors import LabError
-from labkit.model.live_state import LiveState, Score, ScoredEvent
-from labkit.model.prediction import Prediction
-from labkit.widgets import ControlBar, DrawPad, EventFeed, PredictionCard, Scoreboard
+from labkit.model.live_state import LiveState, Score
+from labkit.widgets import ControlBar, DrawPad, EventFeed, PredictionCard, Scoreboard, Timeline
 from labkit.widgets.event_view import format_lsn
 from labkit.widgets.scoreboard import MAX_HISTORY
-
-LINE = [[[0.5, 0.1], [0.5, 0.9]]]
-T0 = 1_700_000_000_000.0
-"""Some moment, milliseconds since the epoch."""
-
-
-def scored_event(
-    offset: int = 1,
-    operation: Operation = "c",
-    label: int | None = 7,
-    predicted: int | None = 7,
-    table: str = "mnist_test",
-) -> ScoredEvent:
-    """An event of row 1000 + offset and, unless predicted is None, its prediction."""
-    pixels = None if operation == "d" else bytes([offset % 256]) * 784
-    event = ChangeEvent(
-        table=table,
-        row_id=1000 + offset,
-        operation=operation,
-        label=label,
-        pixels=pixels,
-        lsn=(22 << 32) + 0xB374D848,
-        transaction=700 + offset,
-        committed_ms=T0,
-        captured_ms=T0 + 4,
-        recorded_ms=T0 + 6.5,
-        topic=f"lab.public.{table}",
-        partition=0,
-        offset=offset,
-    )
-    prediction = None
-    if predicted is not None:
-        prediction = Prediction(
-            table=table,
-            row_id=event.row_id,
-            operation=operation,
-            label=label,
-            predicted=predicted,
-            probabilities=tuple(0.91 if digit == predicted else 0.01 for digit in range(10)),
-            model_version="v3",
-            lsn=event.lsn,
-            partition=0,
-            offset=offset,
-            committed_ms=event.committed_ms,
-            captured_ms=event.captured_ms,
-            recorded_ms=event.recorded_ms,
-            read_ms=T0 + 8,
-            predicted_ms=T0 + 8.5,
-        )
-    return ScoredEvent(event, prediction, seen_ms=T0 + 13.25)
+from tests.fakes import LATENCY, LINE, T0, Calls, scored_event
 
 
 class Pad:
@@ -91,14 +44,14 @@ class Pad:
         self.widget.set_state({"outbox": request})
 
 
-def row_widgets(calls: list[tuple[Any, ...]]) -> list[EventFeed | PredictionCard]:
-    def on_relabel(row_id: int, label: int) -> None:
-        calls.append(("relabel", row_id, label))
+def row_widgets(calls: Calls) -> list[EventFeed | PredictionCard]:
+    return [EventFeed(calls), PredictionCard(calls.relabel, calls.delete)]
 
-    def on_delete(row_id: int) -> None:
-        calls.append(("delete", row_id))
 
-    return [EventFeed(on_relabel, on_delete), PredictionCard(on_relabel, on_delete)]
+def state_of(*events: Any, **fields: Any) -> LiveState:
+    """A state with these events, newest first, counted by kind."""
+    kinds = Counter((scored.event.table, scored.event.operation) for scored in events)
+    return LiveState(events=tuple(events), counts=tuple(kinds.items()), **fields)
 
 
 # The draw pad
@@ -251,12 +204,12 @@ def test_a_pad_that_nothing_is_connected_to_says_so():
 
 def test_rows_are_relabelled_and_deleted():
     for seq, name in enumerate(("relabel", "delete")):
-        calls: list[tuple[Any, ...]] = []
+        calls = Calls()
         for widget in row_widgets(calls):
             request = {"seq": seq, "action": name, "table": "mnist_test", "row_id": 12, "label": 7}
             widget.set_state({"outbox": request})
             assert widget.status_kind == "ok" and "row 12" in widget.status
-        assert calls == [("relabel", 12, 7) if name == "relabel" else ("delete", 12)] * 2
+        assert calls.made == [("relabel", 12, 7) if name == "relabel" else ("delete", 12)] * 2
 
 
 @pytest.mark.parametrize(
@@ -280,12 +233,12 @@ def test_rows_are_relabelled_and_deleted():
     ],
 )
 def test_an_untrusted_row_request_is_refused_in_words(change: dict[str, Any]):
-    calls: list[tuple[Any, ...]] = []
+    calls = Calls()
     for widget in row_widgets(calls):
         request = {"seq": 1, "action": "relabel", "table": "mnist_test", "row_id": 12, "label": 7}
         widget.set_state({"outbox": request | change})
         assert widget.status_kind == "error" and "unexpected" not in widget.status
-    assert calls == []
+    assert calls.made == []
 
 
 # What is shown
@@ -299,18 +252,18 @@ def test_lsn_is_written_as_postgresql_writes_it():
 def test_the_feed_shows_the_newest_events_with_their_images():
     feed = EventFeed()
     feed.show(
-        [
+        state_of(
             scored_event(5, "u", label=3, predicted=8),
             scored_event(4, "d", label=None, predicted=None),
             scored_event(3, label=None, predicted=2),
             scored_event(2, "r", predicted=None, table="mnist_train"),
-        ]
+        )
     )
     update, delete, unlabelled, train = feed.events
     assert update["operation"] == "update" and update["right"] is False and update["editable"] is True
     assert (update["predicted"], update["probability"], update["label"]) == (8, 0.91, 3)
     assert (update["lsn"], update["committed_ms"], update["delay_ms"]) == ("16/B374D848", T0, 13.2)
-    assert (delete["image"], delete["scored"], delete["editable"]) == (None, False, False)
+    assert (delete["image"], delete["scored"], delete["editable"], delete["tombstone"]) == (None, False, False, True)
     assert unlabelled["right"] is None and unlabelled["predicted"] == 2
     assert (train["operation"], train["editable"], train["scored"]) == ("snapshot", False, False)
     assert len({event["key"] for event in feed.events}) == 4
@@ -321,12 +274,110 @@ def test_the_feed_shows_the_newest_events_with_their_images():
 
 def test_the_feed_is_bounded():
     feed = EventFeed()
-    feed.show([scored_event(offset) for offset in range(100, 0, -1)])
-    assert [event["row_id"] for event in feed.events] == list(range(1100, 1070, -1))
+    feed.show(state_of(*(scored_event(offset) for offset in range(100, 0, -1))))
+    assert shown(feed) == list(range(1100, 1070, -1))
     assert len(feed.images) == 30 * 784
 
 
-def test_the_card_shows_where_the_milliseconds_went():
+def shown(feed: EventFeed) -> list[Any]:
+    return [event["row_id"] for event in feed.events]
+
+
+MIXED = state_of(
+    scored_event(4, "d", label=None, predicted=None),
+    scored_event(3, "u"),
+    scored_event(2),
+    scored_event(1, "r", predicted=None, table="mnist_train"),
+)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rows"),
+    [
+        ({"table": "mnist_train"}, [1001]),
+        ({"table": "mnist_test"}, [1004, 1003, 1002]),
+        ({"operation": "u"}, [1003]),
+        ({"table": "mnist_train", "operation": "u"}, []),
+        ({"table": "", "operation": ""}, [1004, 1003, 1002, 1001]),
+    ],
+)
+def test_the_feed_filters_by_table_and_operation(chosen: dict[str, str], rows: list[int]):
+    feed = EventFeed()
+    feed.show(MIXED)
+    feed.set_state(chosen)
+    assert shown(feed) == rows
+    feed.show(MIXED)
+    assert shown(feed) == rows
+
+
+@pytest.mark.parametrize("chosen", [{"table": "pg_class"}, {"operation": "x"}, {"table": 3}, {"paused": "yes"}])
+def test_an_untrusted_filter_changes_nothing(chosen: dict[str, Any]):
+    feed = EventFeed()
+    feed.show(MIXED)
+    with contextlib.suppress(TraitError):
+        feed.set_state(chosen)
+    assert (feed.table, feed.operation, feed.paused) == ("", "", False)
+    assert shown(feed) == [1004, 1003, 1002, 1001]
+
+
+def test_a_paused_feed_stays_and_counts_what_comes_of_the_chosen():
+    feed = EventFeed()
+    feed.show(state_of(scored_event(1)))
+    feed.set_state({"paused": True})
+    feed.show(state_of(scored_event(3), scored_event(2), scored_event(1)))
+    assert (shown(feed), feed.waiting) == ([1001], 2)
+    feed.set_state({"operation": "d"})
+    assert (shown(feed), feed.waiting) == ([], 0)
+    feed.set_state({"operation": ""})
+    feed.show(state_of(*(scored_event(offset) for offset in range(5, 0, -1))))
+    assert feed.waiting == 2
+    feed.set_state({"paused": False})
+    assert (shown(feed), feed.waiting) == ([1005, 1004, 1003, 1002, 1001], 0)
+
+
+def test_older_events_are_asked_for_before_those_shown_and_pause_the_feed():
+    calls = Calls()
+    feed = EventFeed(calls)
+    feed.show(state_of(scored_event(9), scored_event(7), scored_event(3, "r", table="mnist_train", predicted=None)))
+    calls.older = [scored_event(2), scored_event(1)]
+    feed.set_state({"outbox": {"seq": 1, "action": "older"}})
+    places = {"mnist_test": {0: 7}, "mnist_train": {0: 3}}
+    assert calls.made == [("older", None, None, places, T0 + 6.5, 30)]
+    assert (shown(feed), feed.paused, feed.status) == ([1002, 1001], True, "2 older events, read back from Kafka")
+    calls.older = []
+    feed.set_state({"outbox": {"seq": 2, "action": "older"}})
+    assert (shown(feed), feed.status) == ([1002, 1001], "these are the oldest")
+
+
+def test_an_opened_event_shows_before_after_source_and_record():
+    calls = Calls()
+    feed = EventFeed(calls)
+    update = scored_event(3, "u", label=3)
+    update = dataclasses.replace(update, event=dataclasses.replace(update.event, before_label=8))
+    feed.show(state_of(update))
+    feed.set_state({"outbox": {"seq": 1, "action": "open", "key": "mnist_test/0/3"}})
+    assert calls.made == [("record", "mnist_test", 0, 3)]
+    assert feed.opened is not None
+    assert feed.opened["changes"] == [["label", "8", "3"]]
+    assert dict(feed.opened["source"])["LSN"] == "16/B374D848" and dict(feed.opened["source"])["transaction"] == "703"
+    record = dict(feed.opened["record"])
+    assert (record["topic"], record["key"], record["value"]) == ("lab.public.mnist_test", "1003", "2 bytes")
+    assert (record["header __op"], record["header odd"], record["header empty"]) == ("c", "ff 00", "none")
+    assert feed.opened["value"] == "01 ff"
+    json.dumps(feed.opened, allow_nan=False)
+
+
+@pytest.mark.parametrize("key", ["mnist_test/0/4", None, ["mnist_test/0/3"], "../etc/passwd"])
+def test_only_what_is_shown_can_be_opened(key: Any):
+    calls = Calls()
+    feed = EventFeed(calls)
+    feed.show(state_of(scored_event(3)))
+    feed.set_state({"outbox": {"seq": 1, "action": "open", "key": key}})
+    assert feed.status_kind == "error" and "not on the screen" in feed.status
+    assert calls.made == [] and feed.opened is None
+
+
+def test_the_card_shows_what_both_models_said():
     card = PredictionCard()
     assert card.prediction is None
     card.show(scored_event(9, label=1, predicted=7))
@@ -334,45 +385,117 @@ def test_the_card_shows_where_the_milliseconds_went():
     assert card.image == bytes([9]) * 784
     assert card.prediction["right"] is False and card.prediction["row_id"] == 1009
     assert card.prediction["probabilities"][7] == 0.91 and len(card.prediction["probabilities"]) == 10
-    assert [ms for _, ms in card.prediction["hops"]] == [4.0, 2.5, 1.5, 0.5]
-    assert card.prediction["total_ms"] == 8.5
+    assert card.prediction["continual"] == 7
     card.show(scored_event(10, predicted=None))
     assert (card.prediction, card.image) == (None, b"")
 
 
-def test_the_scoreboard_shows_the_score_and_a_bounded_history():
+def test_the_timeline_shows_each_hop_and_the_last_minute():
+    timeline = Timeline()
+    assert (timeline.digit, timeline.percentiles) == (None, None)
+    timeline.show(scored_event(9), LATENCY)
+    assert timeline.digit is not None and timeline.digit["row_id"] == 1009
+    assert [ms for _, ms in timeline.digit["hops"]] == [4.0, 2.5, 1.5, 0.5, 5.5]
+    assert timeline.percentiles is not None and timeline.percentiles["digits"] == 40
+    assert timeline.percentiles["rows"][-1] == ["commit to kernel", 13.2, 20.0, 30.0]
+    assert len(timeline.percentiles["rows"]) == 6
+
+
+def test_the_timeline_of_a_digit_from_before_ends_with_its_prediction():
+    timeline = Timeline()
+    timeline.show(dataclasses.replace(scored_event(9), predicted_seen_ms=None), None)
+    assert timeline.digit is not None and timeline.percentiles is None
+    assert [ms for _, ms in timeline.digit["hops"]] == [4.0, 2.5, 1.5, 0.5]
+    timeline._on_message(timeline, {"painted": "mnist_test/0/9"}, [])
+    assert len(timeline.digit["hops"]) == 4
+
+
+def test_the_timeline_ends_when_the_page_has_painted():
+    timeline = Timeline()
+    fresh = dataclasses.replace(scored_event(9), predicted_seen_ms=time.time() * 1000)
+    timeline.show(fresh, LATENCY)
+    for content in (None, "painted", {}, {"painted": "mnist_test/0/8"}, {"painted": ["mnist_test/0/9"]}):
+        timeline._on_message(timeline, content, [])
+    assert timeline.digit is not None and len(timeline.digit["hops"]) == 5
+    timeline._on_message(timeline, {"painted": "mnist_test/0/9"}, [])
+    name, ms = timeline.digit["hops"][5]
+    assert name == "on screen" and 0 <= ms < 5000
+    timeline.show(fresh, LATENCY)
+    assert [row[0] for row in timeline.percentiles["rows"]][-2:] == ["on screen", "commit to kernel"]  # type: ignore[index]
+
+
+def test_the_scoreboard_shows_both_scores_each_class_and_a_bounded_history():
     board = Scoreboard()
     history = tuple((count, count / 1000) for count in range(1, 1001))
-    board.show(Score(1000, 900, 0.9, 0.95, 100, tuple((1,) * 10 for _ in range(10)), history))
+    frozen = Score(1000, 900, 0.9, 0.95, 100, tuple((1,) * 10 for _ in range(10)), history)
+    board.show(frozen, Score(1000, 950, 0.95, 0.99, 100))
     score = board.score
-    assert (score["counted"], score["correct"], score["accuracy"], score["recent_accuracy"]) == (
-        1000,
-        900,
-        0.9,
-        0.95,
-    )
+    assert [score[name] for name in ("counted", "correct", "accuracy", "recent_accuracy")] == [1000, 900, 0.9, 0.95]
+    assert (board.continual["correct"], board.continual["recent_accuracy"]) == (950, 0.99)
     assert score["confusion"] == [[1] * 10] * 10
+    assert score["classes"][3] == {"label": 3, "support": 10, "precision": 0.1, "recall": 0.1, "f1": 0.1}
     assert len(score["history"]) == MAX_HISTORY and score["history"][-1] == [1000, 1.0]
-    board.show(Score(history=history[:3]))
+    board.show(Score(history=history[:3]), Score())
     assert board.score["history"] == [[1, 0.001], [2, 0.002], [3, 0.003]]
+    json.dumps(board.score, allow_nan=False)
 
 
-def test_the_bar_starts_and_stops_and_shows_health():
-    calls: list[float | str] = []
-    bar = ControlBar(calls.append, lambda: calls.append("stop"))
-    bar.set_state({"outbox": {"seq": 1, "action": "start", "rate": 20}})
-    assert bar.status == "sending 20 a second"
-    for seq, rate in enumerate((0, 201, "fast", None, math.nan, True), start=2):
-        bar.set_state({"outbox": {"seq": seq, "action": "start", "rate": rate}})
-        assert bar.status_kind == "error"
+def test_a_cell_of_the_confusion_matrix_shows_its_digits():
+    calls = Calls()
+    board = Scoreboard(calls.digits_of)
+    board.set_state({"outbox": {"seq": 1, "action": "cell", "label": 4, "predicted": 9}})
+    assert board.cell == {"label": 4, "predicted": 9, "rows": [1002, 1001]}
+    assert board.images == bytes([2]) * 784 + bytes([1]) * 784
+    assert board.status == "2 newest 4s wrongly said to be 9"
+    for seq, wrong in enumerate(({"label": 10}, {"predicted": "9"}, {"label": None}, {"action": "drop"}), start=2):
+        board.set_state({"outbox": {"seq": seq, "action": "cell", "label": 4, "predicted": 9} | wrong})
+        assert board.status_kind == "error" and "unexpected" not in board.status
+    assert calls.made == [("digits", 4, 9)]
+
+
+def test_the_bar_sends_samples_as_wished():
+    calls = Calls()
+    bar = ControlBar(calls)
+    start = {"action": "start", "rate": 20, "how": "rotated", "strength": 0.5}
+    bar.set_state({"outbox": {"seq": 1, **start}})
+    assert bar.status == "sending 20 a second, rotated by 50%"
+    wrong = [{"rate": rate} for rate in (0, 1001, "fast", None, math.nan, True)]
+    wrong += [{"how": how} for how in ("blurred", None, ["noisy"])]
+    wrong += [{"strength": strength} for strength in (-0.1, 1.1, "much", None, math.nan)]
+    for seq, change in enumerate(wrong, start=2):
+        bar.set_state({"outbox": {"seq": seq, **start, **change}})
+        assert bar.status_kind == "error" and "unexpected" not in bar.status, change
     bar.set_state({"outbox": {"seq": 99, "action": "stop"}})
-    assert calls == [20.0, "stop"]
-    bar.show(LiveState(events_seen=4, predictions_seen=3, latency_ms=13.26, problem="Kafka is away"), sending=True)
-    assert (bar.sending, bar.events_seen, bar.predictions_seen, bar.latency_ms) == (True, 4, 3, 13.3)
+    assert calls.made == [("start", 20.0, "rotated", 0.5), ("stop",)]
+
+
+def test_the_bar_starts_and_stops_the_scorer_and_resets_the_scores():
+    calls = Calls()
+    bar = ControlBar(calls)
+    bar.show(LiveState())
+    assert bar.scoring
+    for seq, action in enumerate(("stop-scorer", "reset", "start-scorer", "format-disk", None), start=1):
+        bar.set_state({"outbox": {"seq": seq, "action": action}})
+        if action == "stop-scorer":
+            bar.show(LiveState())
+            assert not bar.scoring
+    assert calls.scoring and calls.made == [("reset",)]
+    assert bar.status_kind == "error"
+
+
+def test_the_bar_shows_health():
+    calls = Calls()
+    bar = ControlBar(calls)
+    calls.sending = True
+    bar.show(LiveState(events_seen=4, predictions_seen=3, latency=LATENCY, problem="Kafka is away"))
+    assert (bar.sending, bar.events_seen, bar.predictions_seen, bar.latency_ms) == (True, 4, 3, 13.2)
     assert bar.problem == "Kafka is away"
+    calls.sending_problem = "PostgreSQL is away"
+    bar.show(LiveState())
+    assert bar.problem == "PostgreSQL is away"
 
 
-@pytest.mark.parametrize("widget", [ControlBar, DrawPad, EventFeed, PredictionCard, Scoreboard])
+@pytest.mark.parametrize("widget", [ControlBar, DrawPad, EventFeed, PredictionCard, Scoreboard, Timeline])
 def test_scripts_and_styles_are_whole_and_need_no_network(widget: Any):
     script, style = str(widget._esm), str(widget._css)
     assert script.count("export default { render };") == 1

@@ -6,7 +6,6 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from labkit.errors import LabError
 from labkit.model.live_state import LiveState, Score
 from labkit.widgets import Dashboard
 from labkit.widgets.still import still_html
-from tests.test_widgets import LINE, scored_event
+from tests.fakes import LATENCY, LINE, Calls, scored_event
 
 EVENTS = tuple(scored_event(offset) for offset in range(40, 0, -1))
 STATE = LiveState(
@@ -25,34 +24,8 @@ STATE = LiveState(
     score=Score(40, 40, 1.0, 1.0, 100, history=((1, 1.0), (40, 1.0))),
     events_seen=40,
     predictions_seen=40,
-    latency_ms=13.2,
+    latency=LATENCY,
 )
-
-
-class Calls:
-    """Actions that only note that they were called."""
-
-    def __init__(self) -> None:
-        self.made: list[tuple[Any, ...]] = []
-        self.sending = False
-
-    def insert(self, pixels: Any, label: int | None) -> int:
-        self.made.append(("insert", label))
-        return 1001
-
-    def relabel(self, row_id: int, label: int) -> None:
-        self.made.append(("relabel", row_id, label))
-
-    def delete(self, row_id: int) -> None:
-        self.made.append(("delete", row_id))
-
-    def start_sending(self, rate: float) -> None:
-        self.made.append(("start", rate))
-        self.sending = True
-
-    def stop_sending(self) -> None:
-        self.made.append(("stop",))
-        self.sending = False
 
 
 class Source:
@@ -73,7 +46,8 @@ class Source:
 def count_changes(dashboard: Dashboard) -> list[str]:
     """A list that grows by a name with every trait that changes in a part of the dashboard."""
     changed: list[str] = []
-    for part in (dashboard.bar, dashboard.pad, dashboard.prediction, dashboard.scoreboard, dashboard.feed):
+    parts = (dashboard.pad, dashboard.prediction, dashboard.scoreboard, dashboard.timeline, dashboard.feed)
+    for part in (dashboard.bar, *parts):
         part.observe(lambda change: changed.append(change["name"]))
     return changed
 
@@ -106,19 +80,18 @@ def test_clicks_reach_the_actions():
     row = {"table": "mnist_test", "row_id": 1001, "label": 5}
     dashboard.feed.set_state({"outbox": {"seq": 1, "action": "relabel", **row}})
     dashboard.prediction.set_state({"outbox": {"seq": 1, "action": "delete", **row}})
-    dashboard.bar.set_state({"outbox": {"seq": 1, "action": "start", "rate": 5}})
+    dashboard.bar.set_state({"outbox": {"seq": 1, "action": "start", "rate": 5, "how": "clean", "strength": 0}})
     dashboard.refresh()
     assert dashboard.bar.sending
-    dashboard.bar.set_state({"outbox": {"seq": 2, "action": "start", "rate": 50}})
     dashboard.bar.set_state({"outbox": {"seq": 3, "action": "stop"}})
+    dashboard.scoreboard.set_state({"outbox": {"seq": 1, "action": "cell", "label": 1, "predicted": 7}})
     assert calls.made == [
         ("insert", 4),
         ("relabel", 1001, 5),
         ("delete", 1001),
-        ("start", 5.0),
-        ("stop",),  # A new rate while samples are sent: stop, then start.
-        ("start", 50.0),
+        ("start", 5.0, "clean", 0.0),
         ("stop",),
+        ("digits", 1, 7),
     ]
 
 

@@ -34,6 +34,7 @@ class ChangeEvent:
         topic: Kafka topic of the record.
         partition: Partition of the record.
         offset: Offset of the record in its partition.
+        before_label: The label before an update or a delete, if there was one; None for any other event.
     """
 
     table: str
@@ -49,3 +50,4 @@ class ChangeEvent:
     topic: str
     partition: int
     offset: int
+    before_label: int | None = None

@@ -32,6 +32,10 @@ def create_schema(connection: psycopg.Connection, capture_user: str, capture_pas
         connection.execute("SELECT pg_advisory_xact_lock(784)")
         for table in (TRAIN_TABLE, TEST_TABLE):
             connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table)))
+            # The log then holds the old row as well, so that a change event can tell what was before.
+            known = connection.execute("SELECT relreplident FROM pg_class WHERE oid = %s::regclass", [table]).fetchone()
+            if known != ("f",):
+                connection.execute(sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL").format(sql.Identifier(table)))
         known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [capture_user]).fetchone()
         verb = sql.SQL("ALTER" if known else "CREATE")
         connection.execute(sql.SQL("{} ROLE {} LOGIN REPLICATION PASSWORD {}").format(verb, role, password))

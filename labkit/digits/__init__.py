@@ -1,7 +1,20 @@
 """Digits: what one is, and where they come from."""
 
 from labkit.digits.digit import PIXELS, SIDE, Digits, check_label, check_pixels
+from labkit.digits.disturb import DISTURBANCES, Disturbance, check_disturbance, disturb
 from labkit.digits.sources import load_digits
 from labkit.digits.strokes import render_strokes
 
-__all__ = ["PIXELS", "SIDE", "Digits", "check_label", "check_pixels", "load_digits", "render_strokes"]
+__all__ = [
+    "DISTURBANCES",
+    "PIXELS",
+    "SIDE",
+    "Digits",
+    "Disturbance",
+    "check_disturbance",
+    "check_label",
+    "check_pixels",
+    "disturb",
+    "load_digits",
+    "render_strokes",
+]

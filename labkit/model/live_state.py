@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from labkit.capture.event import ChangeEvent
+from labkit.capture.event import ChangeEvent, Operation
+from labkit.model.latency import Latency
 from labkit.model.prediction import Prediction
 
 
@@ -14,6 +15,8 @@ class ScoredEvent:
     prediction: Prediction | None
     seen_ms: float
     """When this process read the event, milliseconds since the Unix epoch."""
+    predicted_seen_ms: float | None = None
+    """When it read the prediction; None for one that was recorded before this process began to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Score:
         accuracy: correct / counted, or None before the first.
         recent_accuracy: The same over the last ``recent_window`` counted events; None before the first.
         recent_window: Length of that window, in events.
-        confusion: 10 lists of 10 counts; ``confusion[label][predicted]``.
+        confusion: 10 tuples of 10 counts; ``confusion[label][predicted]``.
         history: (predictions read so far, running accuracy) pairs for the plot, at most a few hundred.
     """
 
@@ -44,19 +47,43 @@ class LiveState:
     """One consistent picture of the stream, for a screen.
 
     Attributes:
-        events: The newest change events, newest first, at most a few dozen.
+        events: The newest change events of each table and operation, a few dozen of each, newest first.
         latest: The newest event that has a prediction.
-        score: Running score.
-        events_seen: Change events read since the start of the topic.
+        score: Running score of the published model, frozen.
+        continual: Running score of its copy that goes on learning.
+        counts: How many change events were read, by table and operation.
+        events_seen: Change events of the test table read since the start of the topic.
         predictions_seen: Predictions read since the start of the topic.
-        latency_ms: Median milliseconds from commit to prediction read, over the last minute; None if none.
+        latency: How long each hop took over the last minute; None where nothing came.
         problem: One line that says what is wrong and what to do, or an empty string.
     """
 
     events: tuple[ScoredEvent, ...] = ()
     latest: ScoredEvent | None = None
     score: Score = field(default_factory=Score)
+    continual: Score = field(default_factory=Score)
+    counts: tuple[tuple[tuple[str, Operation], int], ...] = ()
     events_seen: int = 0
     predictions_seen: int = 0
-    latency_ms: float | None = None
+    latency: Latency | None = None
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record as Kafka holds it: nothing decoded.
+
+    Attributes:
+        topic, partition, offset: Where it is.
+        timestamp_ms: When it was written, milliseconds since the Unix epoch.
+        key, value: Bytes; None where there are none. A record without a value is a tombstone.
+        headers: Names and bytes.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]

@@ -27,6 +27,8 @@ class Prediction:
         recorded_ms: Timestamp of its Kafka record.
         read_ms: When the scorer had read it.
         predicted_ms: When the network had answered.
+        continual: The digit that the continually trained copy of the model said, before it learned this one; None for
+            a delete.
     """
 
     table: str
@@ -44,3 +46,4 @@ class Prediction:
     recorded_ms: float
     read_ms: float
     predicted_ms: float
+    continual: int | None = None

@@ -1,18 +1,23 @@
-"""Predictions as Kafka records: JSON, keyed by row id."""
+"""The records of the predictions topic: predictions as JSON, keyed by row id, and marks where scores begin anew."""
 
 import dataclasses
 import json
 from typing import Any
 
+from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
 from pydantic import TypeAdapter, ValidationError
 
 from labkit.errors import LabError
 from labkit.model.prediction import Prediction
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.reading import read_to_present_end
+from labkit.stream.topics import CLIENT
 
 _FORM = TypeAdapter(Prediction)
+RESET_KEY = b"score-reset"
+"""Key of a mark: scores count the predictions behind it. In the topic itself, so that all screens agree where it is."""
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
@@ -33,7 +38,7 @@ def decode_prediction(record: ConsumerRecord) -> Prediction:
     except ValidationError as error:
         first = error.errors()[0]
         raise _no_prediction(record, " ".join([*map(str, first["loc"]), first["msg"]])) from error
-    for digit in (prediction.label, prediction.predicted):
+    for digit in (prediction.label, prediction.predicted, prediction.continual):
         if digit is not None and not 0 <= digit <= 9:
             raise _no_prediction(record, f"{digit} is no digit")
     return prediction
@@ -46,7 +51,7 @@ def read_predictions(servers: str) -> tuple[list[Prediction], int]:
         servers: Kafka's bootstrap servers.
 
     Returns:
-        The predictions, and how many records in their topic are none.
+        The predictions, and how many records in their topic are neither predictions nor marks.
 
     Raises:
         LabError: The topic is missing, or the broker is away.
@@ -54,11 +59,39 @@ def read_predictions(servers: str) -> tuple[list[Prediction], int]:
     predictions: list[Prediction] = []
     foreign = 0
     for record in read_to_present_end(servers, PREDICTIONS_TOPIC):
+        if is_reset(record):
+            continue
         try:
             predictions.append(decode_prediction(record))
         except LabError:
             foreign += 1
     return predictions, foreign
+
+
+def is_reset(record: ConsumerRecord) -> bool:
+    """Whether a record of the predictions topic is a mark from which on scores count anew."""
+    return record.key == RESET_KEY
+
+
+def reset_scores(servers: str) -> None:
+    """Write a mark behind all predictions there are: every screen's score begins anew. No prediction is lost.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+
+    Raises:
+        LabError: The broker is away.
+    """
+    try:
+        producer = KafkaProducer(
+            bootstrap_servers=servers, delivery_timeout_ms=10_000, request_timeout_ms=5_000, **CLIENT
+        )
+        try:
+            producer.send(PREDICTIONS_TOPIC, key=RESET_KEY, value=None, partition=0).get(timeout=15)
+        finally:
+            producer.close(timeout=1)
+    except KafkaError as error:
+        raise LabError(f"no Kafka broker answers at {servers}", "labkit up") from error
 
 
 def _no_prediction(record: ConsumerRecord, reason: str) -> LabError:

@@ -3,11 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
@@ -16,8 +16,10 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from labkit.capture.event import ChangeEvent
 from labkit.digits import PIXELS
 from labkit.errors import LabError
+from labkit.model.continual import ContinualModel
+from labkit.model.inference import compile_predict
 from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import decode_prediction, encode_prediction
+from labkit.model.prediction_records import decode_prediction, encode_prediction, is_reset
 from labkit.model.store import ModelStore
 from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_topic
 from labkit.stream.events import NotADigitError, decode_event
@@ -31,10 +33,54 @@ GROUP = "labkit-scorer"
 """The consumer group whose committed offsets tell how far scoring is."""
 MAX_BATCH = 512
 RETRY_S = 0.5
+RELEARNED = 2000
+"""Offsets before the next event that the continual model learns again after a restart."""
 TAIL = 50
 """How many of the newest predictions are looked at for where to go on."""
 
-Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the two models said of one image."""
+
+    probabilities: npt.NDArray[np.float32]
+    continual: int
+
+
+class Models:
+    """A published model, frozen, and the copy of it that goes on learning."""
+
+    def __init__(self, store: ModelStore, version: str) -> None:
+        model = store.load(version)
+        self.version = version
+        self._frozen = compile_predict(model)
+        self._continual = ContinualModel(model)
+
+    def predict(self, events: Sequence[ChangeEvent]) -> list[Answer | None]:
+        """An answer for each event; None for a delete, which has no image."""
+        images = _images([event for event in events if event.pixels is not None])
+        if not len(images):
+            return [None] * len(events)
+        answers = (
+            Answer(probabilities, int(continual))
+            for probabilities, continual in zip(self._frozen(images), self._continual.predict(images), strict=True)
+        )
+        return [None if event.pixels is None else next(answers) for event in events]
+
+    @property
+    def learned(self) -> int:
+        """Events that the continual model has learned from."""
+        return self._continual.learned
+
+    def learn(self, events: Sequence[ChangeEvent]) -> None:
+        """Let the continual model learn from those events that have an image and a label."""
+        labelled = [event for event in events if event.pixels is not None and event.label is not None]
+        labels: list[int] = [event.label for event in labelled if event.label is not None]
+        self._continual.learn(_images(labelled), np.array(labels, np.int32))
+
+
+def _images(events: Sequence[ChangeEvent]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(event.pixels or b"" for event in events), np.uint8).reshape(-1, PIXELS)
 
 
 class Scorer:
@@ -52,8 +98,7 @@ class Scorer:
     def __init__(self, servers: str, store: ModelStore) -> None:
         self._servers = servers
         self._store = store
-        self._version: str | None = None
-        self._predict: Predict | None = None
+        self._models: Models | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Score until told to stop. While the broker is away, keep trying."""
@@ -67,6 +112,7 @@ class Scorer:
 
     def _run_connected(self, stop: threading.Event) -> None:
         positions = resume_positions(self._servers)
+        self._relearn(positions)
         consumer = open_reader(self._servers, positions, group_id=GROUP, max_poll_records=MAX_BATCH)
         # acks=all and idempotence are kafka-python's defaults; linger 0: a prediction waits for no company.
         producer = KafkaProducer(
@@ -86,36 +132,48 @@ class Scorer:
             producer.close(timeout=1)
             consumer.close()
 
+    def _relearn(self, positions: Mapping[TopicPartition, int]) -> None:
+        """What the continual model had learned died with its process: let it learn the newest scored events again."""
+        models = self._current_models()
+        if models.learned:
+            return
+        for partition, position in positions.items():
+            reader = open_reader(self._servers, {partition: max(0, position - RELEARNED)}, max_poll_records=MAX_BATCH)
+            try:
+                while (reader.position(partition) or 0) < position:
+                    records = reader.poll(timeout_ms=500).get(partition, [])
+                    models.learn(_decode([record for record in records if record.offset < position]))
+            finally:
+                reader.close()
+
     def _score(self, records: Sequence[ConsumerRecord], producer: KafkaProducer) -> None:
         read_ms = time.time() * 1000
         events = _decode(records)
-        predict, version = self._current_model()
-        images = [event.pixels for event in events if event.pixels is not None]
-        answers = iter(predict(np.frombuffer(b"".join(images), np.uint8).reshape(-1, PIXELS)) if images else ())
+        models = self._current_models()
+        answers = models.predict(events)
         predicted_ms = time.time() * 1000
         sent = [
             producer.send(
                 PREDICTIONS_TOPIC,
                 key=str(event.row_id).encode(),
-                value=encode_prediction(
-                    _prediction(event, None if event.pixels is None else next(answers), version, read_ms, predicted_ms)
-                ),
+                value=encode_prediction(_prediction(event, answer, models.version, read_ms, predicted_ms)),
                 partition=event.partition,
             )
-            for event in events
+            for event, answer in zip(events, answers, strict=True)
         ]
         for future in sent:
             future.get(timeout=15)
+        # Test, then train: by now the predictions are recorded, and nobody waits.
+        models.learn(events)
 
-    def _current_model(self) -> tuple[Predict, str]:
+    def _current_models(self) -> Models:
         version = self._store.current_version()
-        if version is not None and version != self._version:
-            self._predict = compile_predict(self._store, version)
-            self._version = version
+        if version is not None and (self._models is None or version != self._models.version):
+            self._models = Models(self._store, version)
             log.info("scoring with model %s", version)
-        if self._predict is None or self._version is None:
+        if self._models is None:
             raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
-        return self._predict, self._version
+        return self._models
 
     def _wait_for_model(self, stop: threading.Event) -> None:
         if self._store.current_version() is None:
@@ -123,26 +181,7 @@ class Scorer:
         while self._store.current_version() is None:
             if stop.wait(0.2):
                 return
-        self._current_model()
-
-
-def compile_predict(store: ModelStore, version: str) -> Predict:
-    """A function from uint8 images (n, 784) to probabilities (n, 10), float32.
-
-    Compiled once with tf.function: a hundred times quicker for one image than ``model.predict``.
-    """
-    model = store.load(version)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, PIXELS), tf.uint8)])
-    def probabilities(images: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(model(tf.cast(images, tf.float32) / 255.0))
-
-    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        return probabilities(tf.constant(images)).numpy()
-
-    # Trace and warm up now, not on the first digit somebody waits for.
-    predict(np.zeros((1, PIXELS), np.uint8))
-    return predict
+        self._current_models()
 
 
 def resume_positions(servers: str) -> dict[TopicPartition, int]:
@@ -170,7 +209,7 @@ def _last_scored_offset(servers: str, partition: TopicPartition, first: int, end
         try:
             while (reader.position(partition) or 0) < stop:
                 for record in reader.poll(timeout_ms=500).get(partition, []):
-                    if record.offset < stop:
+                    if record.offset < stop and not is_reset(record):
                         try:
                             found = decode_prediction(record).offset
                         except LabError as error:
@@ -194,19 +233,15 @@ def _decode(records: Sequence[ConsumerRecord]) -> list[ChangeEvent]:
 
 
 def _prediction(
-    event: ChangeEvent,
-    probabilities: npt.NDArray[np.float32] | None,
-    version: str,
-    read_ms: float,
-    predicted_ms: float,
+    event: ChangeEvent, answer: Answer | None, version: str, read_ms: float, predicted_ms: float
 ) -> Prediction:
     return Prediction(
         table=event.table,
         row_id=event.row_id,
         operation=event.operation,
         label=event.label,
-        predicted=None if probabilities is None else int(probabilities.argmax()),
-        probabilities=() if probabilities is None else tuple(float(value) for value in probabilities),
+        predicted=None if answer is None else int(answer.probabilities.argmax()),
+        probabilities=() if answer is None else tuple(float(value) for value in answer.probabilities),
         model_version=version,
         lsn=event.lsn,
         partition=event.partition,
@@ -216,6 +251,7 @@ def _prediction(
         recorded_ms=event.recorded_ms,
         read_ms=read_ms,
         predicted_ms=predicted_ms,
+        continual=None if answer is None else answer.continual,
     )
 
 

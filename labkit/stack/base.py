@@ -62,6 +62,10 @@ class Stack(Protocol):
         """Stop one service."""
         ...
 
+    def is_running(self, name: str) -> bool:
+        """Whether one service runs, or is just being started."""
+        ...
+
     def log(self, name: str, lines: int = 40) -> str:
         """The last lines of a service's log."""
         ...

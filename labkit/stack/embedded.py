@@ -146,6 +146,13 @@ class EmbeddedStack:
             if "NOT_RUNNING" not in fault.faultString:
                 raise LabError(f"{name} could not be stopped: {fault.faultString}", "labkit status") from fault
 
+    def is_running(self, name: str) -> bool:
+        """Whether one service runs, or is just being started."""
+        try:
+            return self._supervisor().getProcessInfo(name)["statename"] in ("STARTING", "RUNNING", "BACKOFF")
+        except (OSError, Fault):
+            return False  # Supervisor itself is away.
+
     def log(self, name: str, lines: int = 40) -> str:
         """The last lines of a service's log."""
         path = self._logs / f"{name}.log"

@@ -32,10 +32,7 @@ def decode_event(record: ConsumerRecord) -> ChangeEvent:
             raise ValueError(f"unknown operation {operation!r}")
         if operation != "d" and (value is None or len(value) != PIXELS):
             raise ValueError(f"{0 if value is None else len(value)} bytes are no {PIXELS} pixels")
-        label = headers.get("__after_label")
-        number = None if label is None else int(label)
-        if number is not None and not 0 <= number <= 9:
-            raise ValueError(f"label {number} is no digit")
+        number = _digit(headers.get("__after_label"))
         transaction = headers.get("__source_txId")
         return ChangeEvent(
             table=str(record.topic).rpartition(".")[2],
@@ -51,12 +48,22 @@ def decode_event(record: ConsumerRecord) -> ChangeEvent:
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
+            before_label=_digit(headers.get("__before_label")) if operation in ("u", "d") else None,
         )
     except (TypeError, ValueError, KeyError) as error:
         raise NotADigitError(
             f"record {record.topic}[{record.partition}]@{record.offset} is no digit: {_reason(error)}",
             "it is passed over; find out who else writes to this topic",
         ) from error
+
+
+def _digit(label: bytes | None) -> int | None:
+    if label is None:
+        return None
+    number = int(label)
+    if not 0 <= number <= 9:
+        raise ValueError(f"label {number} is no digit")
+    return number
 
 
 def _text(headers: dict[str, bytes | None], name: str) -> str:

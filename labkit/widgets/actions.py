@@ -1,9 +1,14 @@
-"""What the dashboard asks of the outside: five verbs and one fact."""
+"""What the dashboard asks of the outside: verbs that change the stream, questions about its past, and three facts."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from labkit.capture.event import Operation
+from labkit.digits import Disturbance
+from labkit.model.live_state import RawRecord, ScoredEvent
 
 
 class DashboardActions(Protocol):
@@ -25,15 +30,56 @@ class DashboardActions(Protocol):
         """Delete a row of ``mnist_test``."""
         ...
 
-    def start_sending(self, rate: float) -> None:
-        """Start to insert sample digits, ``rate`` of them a second."""
+    def start_sending(self, rate: float, how: Disturbance, strength: float) -> None:
+        """Insert sample digits, ``rate`` a second, disturbed by ``strength``, 0 to 1; again: change these."""
         ...
 
     def stop_sending(self) -> None:
         """Stop inserting samples; no error if none are sent."""
         ...
 
+    def start_scorer(self) -> None:
+        """Start the scorer; no error if it runs."""
+        ...
+
+    def stop_scorer(self) -> None:
+        """Stop the scorer; no error if it is stopped."""
+        ...
+
+    def reset_scores(self) -> None:
+        """Begin the scores anew, on every screen."""
+        ...
+
+    def digits_of(self, label: int, predicted: int) -> Sequence[ScoredEvent]:
+        """The newest digits in one cell of the confusion matrix, newest first."""
+        ...
+
+    def record(self, table: str, partition: int, offset: int) -> RawRecord:
+        """One change event's record as Kafka holds it."""
+        ...
+
+    def older_events(
+        self,
+        table: str | None,
+        operation: Operation | None,
+        before: Mapping[str, Mapping[int, int]],
+        before_ms: float | None,
+        count: int,
+    ) -> Sequence[ScoredEvent]:
+        """The newest events before given offsets, by table and partition, or before a time; newest first."""
+        ...
+
     @property
     def sending(self) -> bool:
         """Whether samples are being sent now. Read at every refresh, so cheap."""
+        ...
+
+    @property
+    def sending_problem(self) -> str:
+        """Why sending ended by itself; empty where it did not. Cheap, too."""
+        ...
+
+    @property
+    def scoring(self) -> bool:
+        """Whether the scorer runs. Cheap, too."""
         ...

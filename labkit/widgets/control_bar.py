@@ -1,29 +1,33 @@
-"""The control bar: start and stop the samples, and see whether the lab is well."""
+"""The control bar: samples, scorer and scores; beside them the stream's counts and whether the lab is well."""
 
 from collections.abc import Callable
 
 import traitlets
 
+from labkit.digits import DISTURBANCES, check_disturbance
 from labkit.errors import LabError
 from labkit.model.live_state import LiveState
+from labkit.widgets.actions import DashboardActions
 from labkit.widgets.assets import joined
 from labkit.widgets.checks import take_number
 from labkit.widgets.event_view import rounded
 from labkit.widgets.request_widget import Job, RequestWidget
 
-MIN_RATE, MAX_RATE = 1.0, 200.0
+MIN_RATE, MAX_RATE = 1.0, 1000.0
 
 
 class ControlBar(RequestWidget):
-    """A bar to send samples with, beside it the stream's counts and what is wrong, if anything.
+    """A bar that sends samples, starts and stops the scorer, and resets the scores.
 
     Args:
-        on_start: Called with the rate, digits a second, to start sending or to change the rate.
-        on_stop: Called to stop.
+        actions: What its buttons do.
 
     Traits:
         rate: Digits a second.
+        how: What is done to the samples: ``clean``, ``noisy`` or ``rotated``.
+        strength: How much of it, 0 to 1.
         sending: Whether samples are being sent.
+        scoring: Whether the scorer runs.
         problem: One line that says what is wrong, or nothing.
         events_seen, predictions_seen: Counts since the start of the topic.
         latency_ms: Median milliseconds from commit to prediction, or None.
@@ -33,39 +37,65 @@ class ControlBar(RequestWidget):
     _css = joined("common.css", "control_bar.css", "dashboard.css")
 
     rate = traitlets.Float(5.0, min=MIN_RATE, max=MAX_RATE).tag(sync=True)
+    how = traitlets.Enum(DISTURBANCES, "clean").tag(sync=True)
+    strength = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
     sending = traitlets.Bool(False).tag(sync=True)
+    scoring = traitlets.Bool(False).tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
     events_seen = traitlets.Int(0).tag(sync=True)
     predictions_seen = traitlets.Int(0).tag(sync=True)
     latency_ms = traitlets.Float(None, allow_none=True).tag(sync=True)
 
-    def __init__(self, on_start: Callable[[float], None], on_stop: Callable[[], None]) -> None:
+    def __init__(self, actions: DashboardActions) -> None:
         super().__init__()
-        self._on_start = on_start
-        self._on_stop = on_stop
+        self._actions = actions
 
-    def show(self, state: LiveState, sending: bool) -> None:
-        """Show the stream's counts and health."""
+    def show(self, state: LiveState) -> None:
+        """Show the stream's counts and health, and what of it runs."""
         with self.updating():
-            self.sending = sending
-            self.problem = state.problem
+            self.sending = self._actions.sending
+            self.scoring = self._actions.scoring
+            self.problem = state.problem or self._actions.sending_problem
             self.events_seen = state.events_seen
             self.predictions_seen = state.predictions_seen
-            self.latency_ms = None if state.latency_ms is None else rounded(state.latency_ms)
+            self.latency_ms = None if state.latency is None else rounded(state.latency.median_ms)
 
     def job(self, request: dict[str, object]) -> Job:
-        """Check a request ``{action: start | stop, rate}``; see `RequestWidget.job`."""
-        if request.get("action") == "stop":
-            return Job("stopping…", self._stop_samples)
-        if request.get("action") == "start":
-            rate = take_number(request, "rate", MIN_RATE, MAX_RATE)
-            return Job("starting…", lambda: self._start_samples(rate))
-        raise LabError("the page asked for something other than start or stop", "reload the page")
+        """Check a request ``{action, rate, how, strength}``; see `RequestWidget.job`."""
+        action = request.get("action")
+        if action == "start":
+            return self._start_job(request)
+        jobs = {
+            "stop": Job("stopping…", self._telling(self._actions.stop_sending, "sending stopped")),
+            "start-scorer": Job(
+                "starting the scorer…",
+                self._telling(self._actions.start_scorer, "the scorer starts: TensorFlow takes some seconds to load"),
+            ),
+            "stop-scorer": Job(
+                "stopping the scorer…",
+                self._telling(self._actions.stop_scorer, "the scorer is stopped: events wait for it in Kafka"),
+            ),
+            "reset": Job("resetting…", self._telling(self._actions.reset_scores, "the scores begin anew")),
+        }
+        if not isinstance(action, str) or action not in jobs:
+            raise LabError("the page asked for something that this bar does not do", "reload the page")
+        return jobs[action]
 
-    def _start_samples(self, rate: float) -> str:
-        self._on_start(rate)
-        return f"sending {rate:g} a second"
+    def _start_job(self, request: dict[str, object]) -> Job:
+        rate = take_number(request, "rate", MIN_RATE, MAX_RATE)
+        how, strength = check_disturbance(request.get("how"), request.get("strength"))
+        style = how if how == "clean" else f"{how} by {strength:.0%}"
 
-    def _stop_samples(self) -> str:
-        self._on_stop()
-        return "sending stopped"
+        def start() -> str:
+            self._actions.start_sending(rate, how, strength)
+            return f"sending {rate:g} a second, {style}"
+
+        return Job("starting…", start)
+
+    @staticmethod
+    def _telling(work: Callable[[], None], line: str) -> Callable[[], str]:
+        def do() -> str:
+            work()
+            return line
+
+        return do

@@ -1,7 +1,7 @@
-"""The dashboard: pad, prediction, score and feed on one screen, moved by the newest state of the stream."""
+"""The dashboard: pad, prediction, score, timeline and feed on one screen, moved by the newest state of the stream."""
 
 import asyncio
-import time
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -18,49 +18,54 @@ from labkit.widgets.prediction_card import PredictionCard
 from labkit.widgets.scoreboard import Scoreboard
 from labkit.widgets.still import still_html
 from labkit.widgets.telling import telling
+from labkit.widgets.timeline import Timeline
 
 STILL_EVERY_S = 2.0
 """The picture for saved notebooks follows the stream no faster than this: nobody watches it."""
 
 
 class Dashboard:
-    """All widgets together, refreshed on the kernel's event loop while no cell runs.
+    """All widgets together, refreshed in a thread, so that they go on moving while a cell runs elsewhere.
 
-    In a plain script, and in a notebook run by papermill (whose cells follow each other without a pause, and
-    which keeps only what a running cell shows), call `refresh` by hand.
+    The picture for saved notebooks is an output, which only the kernel's event loop may write: it follows while no cell
+    runs. In a plain script, and in a notebook run by papermill (whose cells follow each other without a pause), call
+    `refresh` by hand.
 
     Args:
         actions: What clicks do to the stream.
-        poll: Returns the newest state; called at the frame rate on the event loop, so cheap.
+        poll: Returns the newest state; called at the frame rate, from any thread, so cheap.
         frames_per_second: Upper bound for refreshes, 0.1 to 30. While nothing changes, nothing is sent.
 
     Attributes:
-        bar, pad, prediction, scoreboard, feed: The parts, each a widget of its own.
+        bar, pad, prediction, scoreboard, timeline, feed: The parts, each a widget of its own.
 
     Raises:
         LabError: The frame rate is out of its range.
     """
 
     def __init__(
-        self, actions: DashboardActions, poll: Callable[[], LiveState], frames_per_second: float = 8.0
+        self, actions: DashboardActions, poll: Callable[[], LiveState], frames_per_second: float = 10.0
     ) -> None:
         if not 0.1 <= frames_per_second <= 30:
-            raise LabError(f"frames_per_second is {frames_per_second}", "choose from 0.1 to 30; 8 looks smooth")
+            raise LabError(f"frames_per_second is {frames_per_second}", "choose from 0.1 to 30; 10 looks smooth")
         self._actions = actions
         self._poll = poll
         self._pause_s = 1 / frames_per_second
         self._state = LiveState()
         self._still_state: LiveState | None = None
-        self._still_at = 0.0
         self._picture = Picture()
+        self._pulling = threading.Lock()
+        self._stop = threading.Event()
         self._task: asyncio.Task[None] | None = None
 
-        self.bar = ControlBar(self._start_sending, actions.stop_sending)
+        self.bar = ControlBar(actions)
         self.pad = DrawPad(self._insert)
         self.prediction = PredictionCard(actions.relabel, actions.delete)
-        self.scoreboard = Scoreboard()
-        self.feed = EventFeed(actions.relabel, actions.delete)
-        self._layout = Layout(self.bar, [self.pad, self.prediction, self.scoreboard, self.feed])
+        self.scoreboard = Scoreboard(actions.digits_of)
+        self.timeline = Timeline()
+        self.feed = EventFeed(actions)
+        self._parts = (self.pad, self.prediction, self.scoreboard, self.timeline, self.feed)
+        self._layout = Layout(self.bar, self._parts)
         self._start_loop()
 
     def refresh(self) -> None:
@@ -74,13 +79,15 @@ class Dashboard:
 
     def close(self) -> None:
         """Stop refreshing and take the widgets off the page; the picture of the last state stays."""
+        self._stop.set()
         if self._task is not None:
             self._task.cancel()
             self._task = None
         self._update_still()
-        self._layout.close()
-        for widget in (self.bar, self.pad, self.prediction, self.scoreboard, self.feed):
-            widget.close()
+        with self._pulling:
+            self._layout.close()
+            for widget in (self.bar, *self._parts):
+                widget.close()
 
     def _ipython_display_(self) -> None:
         self._start_loop()
@@ -96,34 +103,41 @@ class Dashboard:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        self._task = loop.create_task(self._run())
+        self._task = loop.create_task(self._keep_still())
+        self._stop = threading.Event()
+        threading.Thread(target=self._follow, args=(self._stop,), name="labkit-dashboard", daemon=True).start()
 
-    async def _run(self) -> None:
-        while True:
+    def _follow(self, stop: threading.Event) -> None:
+        while not stop.wait(self._pause_s):
             self._pull()
-            if time.monotonic() - self._still_at >= STILL_EVERY_S:
-                self._update_still()
-            await asyncio.sleep(self._pause_s)
+
+    async def _keep_still(self) -> None:
+        while True:
+            self._update_still()
+            await asyncio.sleep(STILL_EVERY_S)
 
     def _pull(self) -> None:
-        """Fetch the newest state and show what has changed. Never raises: the loop has to live on."""
-        with telling(self._tell_problem):
-            new, sending = self._poll(), self._actions.sending
-            old = self._state
+        """Fetch the newest state and show what has changed. Never raises: the thread has to live on."""
+        with self._pulling, telling(self._tell_problem):
+            if self._stop.is_set():
+                return  # Closed while this waited for its turn.
+            new, old = self._poll(), self._state
             if new.events != old.events:
-                self.feed.show(new.events)
+                self.feed.show(new)
             if new.latest != old.latest:
                 self.prediction.show(new.latest)
-            if new.score != old.score:
-                self.scoreboard.show(new.score)
-            self.bar.show(new, sending)
+            if (new.score, new.continual) != (old.score, old.continual):
+                self.scoreboard.show(new.score, new.continual)
+            if (new.latest, new.latency) != (old.latest, old.latency):
+                self.timeline.show(new.latest, new.latency)
+            self.bar.show(new)
             self._state = new
 
     def _update_still(self) -> None:
         """Redraw the picture if its state is no longer the newest."""
         if not self._picture.shown or self._still_state == self._state:
             return
-        self._still_state, self._still_at = self._state, time.monotonic()
+        self._still_state = self._state
         with telling(self._tell_problem):
             self._picture.replace(self.still())
 
@@ -133,8 +147,3 @@ class Dashboard:
 
     def _insert(self, pixels: NDArray[np.uint8], label: int | None) -> str:
         return f"row {self._actions.insert(pixels, label)} inserted"
-
-    def _start_sending(self, rate: float) -> None:
-        if self._actions.sending:
-            self._actions.stop_sending()
-        self._actions.start_sending(rate)

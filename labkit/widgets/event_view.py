@@ -1,9 +1,10 @@
 """One change event in the words and units of a screen: pure functions for the widgets and the still."""
 
 import math
+from datetime import datetime
 
 from labkit.capture.event import OPERATION_NAMES
-from labkit.model.live_state import ScoredEvent
+from labkit.model.live_state import RawRecord, ScoredEvent
 from labkit.model.prediction import Prediction
 from labkit.settings import TEST_TABLE
 
@@ -37,6 +38,7 @@ def event_view(scored: ScoredEvent) -> dict[str, object]:
         "probability": top_probability(prediction) if prediction else None,
         "right": is_right(prediction) if prediction else None,
         "editable": event.table == TEST_TABLE and event.operation != "d",
+        "tombstone": event.pixels is None,
     }
 
 
@@ -45,14 +47,60 @@ def prediction_view(scored: ScoredEvent, prediction: Prediction) -> dict[str, ob
     return event_view(scored) | {
         "probabilities": [rounded(probability, 4) for probability in prediction.probabilities],
         "model_version": prediction.model_version,
-        "hops": [
-            ["committed → captured", rounded(prediction.captured_ms - prediction.committed_ms)],
-            ["captured → Kafka", rounded(prediction.recorded_ms - prediction.captured_ms)],
-            ["Kafka → read", rounded(prediction.read_ms - prediction.recorded_ms)],
-            ["read → predicted", rounded(prediction.predicted_ms - prediction.read_ms)],
-        ],
-        "total_ms": rounded(prediction.predicted_ms - prediction.committed_ms),
+        "continual": prediction.continual,
     }
+
+
+def raw_view(scored: ScoredEvent, raw: RawRecord) -> dict[str, object]:
+    """What the page shows of an opened record, as JSON: before and after, where it came from, and its bytes."""
+    event = scored.event
+    return {
+        "key": event_view(scored)["key"],
+        "title": f"{OPERATION_NAMES[event.operation]} of row {event.row_id} in {event.table}",
+        "changes": [
+            [
+                "label",
+                _label(event.before_label, event.operation in ("u", "d")),
+                _label(event.label, event.operation != "d"),
+            ]
+        ],
+        "source": [
+            ["LSN", format_lsn(event.lsn)],
+            ["transaction", "none: a snapshot" if event.transaction is None else str(event.transaction)],
+            ["committed", _time(event.committed_ms)],
+            ["captured", _time(event.captured_ms)],
+            ["recorded", _time(event.recorded_ms)],
+        ],
+        "record": [
+            ["topic", raw.topic],
+            ["partition", str(raw.partition)],
+            ["offset", str(raw.offset)],
+            ["timestamp", str(raw.timestamp_ms)],
+            ["key", _text(raw.key)],
+            ["value", "none: a tombstone" if raw.value is None else f"{len(raw.value)} bytes"],
+            *[[f"header {name}", _text(value)] for name, value in raw.headers],
+        ],
+        "value": "" if raw.value is None else raw.value.hex(" "),
+    }
+
+
+def _label(label: int | None, there: bool) -> str:
+    return "no row" if not there else "none" if label is None else str(label)
+
+
+def _text(content: bytes | None) -> str:
+    """Bytes as text where they are printable, else as hexadecimal numbers."""
+    if content is None:
+        return "none"
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return content.hex(" ")
+    return text if text.isprintable() else content.hex(" ")
+
+
+def _time(ms: float) -> str:
+    return datetime.fromtimestamp(ms / 1000).strftime("%H:%M:%S.%f")[:-3]
 
 
 def top_probability(prediction: Prediction) -> float | None:

@@ -1,18 +1,16 @@
 """The way back from the page: one request, answered in one status line."""
 
 import asyncio
-import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
 
-import anywidget
 import traitlets
 
 from labkit.widgets.checks import take_request, take_seq
+from labkit.widgets.live_widget import LiveWidget
 from labkit.widgets.telling import telling
 
 MAX_STATUS = 400
@@ -38,7 +36,7 @@ class Job:
     done: Callable[[], None] = _nothing
 
 
-class RequestWidget(anywidget.AnyWidget):
+class RequestWidget(LiveWidget):
     """A widget whose page may ask for something.
 
     The page writes ``outbox``, an object with a fresh ``seq`` and the request's fields. A subclass says in
@@ -46,8 +44,7 @@ class RequestWidget(anywidget.AnyWidget):
     and by the job, ends in the status line.
 
     Jobs run one after the other in a thread of the widget's own, so that the kernel goes on answering while a
-    server does not. JupyterLab 4.6 delivers requests in a thread of its own too (a kernel subshell), even
-    while a cell runs: so traits are set under `updating`.
+    server does not.
 
     Traits:
         outbox: The newest request, written by the page. Untrusted.
@@ -64,7 +61,6 @@ class RequestWidget(anywidget.AnyWidget):
     status_kind = traitlets.Enum(("info", "ok", "error"), "info").tag(sync=True)
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
         super().__init__()
         # Two pages on one kernel number their requests apart, so "newer than the last" would not do.
         self._handled: deque[int] = deque(maxlen=256)
@@ -78,17 +74,6 @@ class RequestWidget(anywidget.AnyWidget):
             LabError: The request is not one this widget understands.
         """
         raise NotImplementedError
-
-    @contextmanager
-    def updating(self) -> Generator[None]:
-        """Set several traits as one message to the page, with no other thread in between."""
-        with self._lock, self.hold_sync():
-            yield
-
-    def set_state(self, sync_data: dict[str, object]) -> None:
-        """Take what the page sends; ipywidgets calls it, in whatever thread the message arrives."""
-        with self._lock:
-            super().set_state(sync_data)  # pyright: ignore[reportUnknownMemberType] - ipywidgets has no types
 
     def close(self) -> None:
         """Take the widget off the page and end its thread after the running job."""

@@ -45,8 +45,8 @@ def still_html(state: LiveState) -> str:
 
 def _counts(state: LiveState) -> str:
     words = f"{state.events_seen:,} events, {state.predictions_seen:,} predictions"
-    if state.latency_ms is not None:
-        words += f", median {state.latency_ms:.0f} ms from commit to prediction"
+    if state.latency is not None:
+        words += f", median {state.latency.median_ms:.0f} ms from commit to prediction"
     return words + ". Run the cell to see it live."
 
 

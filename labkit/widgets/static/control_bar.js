@@ -1,15 +1,29 @@
+const MOST = 1000; // Digits a second.
+const STYLES = { clean: "clean", noisy: "noisy", rotated: "rotated" };
+
 function render({ model, el }) {
   const number = make("input", {
-    type: "number", min: "1", max: "200", step: "1", "aria-label": "digits a second",
-    onchange: () => setRate(number.value),
-    onkeydown: (event) => event.key === "Enter" && setRate(number.value),
+    type: "number", min: "1", max: MOST, step: "1", "aria-label": "digits a second",
+    onchange: () => setSamples({ rate: number.value }),
+    onkeydown: (event) => event.key === "Enter" && setSamples({ rate: number.value }),
   });
   const slider = make("input", {
     type: "range", min: "0", max: "100", step: "1", "aria-label": "digits a second, slider",
     oninput: () => (number.value = rateAt(slider.value)),
-    onchange: () => setRate(rateAt(slider.value)),
+    onchange: () => setSamples({ rate: rateAt(slider.value) }),
   });
+  const how = make("select", { "aria-label": "samples are", onchange: () => setSamples({ how: how.value }) },
+    ...Object.entries(STYLES).map(([value, words]) => make("option", { value }, words)));
+  const strength = make("input", {
+    type: "range", min: "0", max: "100", step: "5", "aria-label": "how noisy or rotated",
+    oninput: () => drawStrength(Number(strength.value)),
+    onchange: () => setSamples({ strength: Number(strength.value) / 100 }),
+  });
+  const strengthWords = make("span", { class: "lk-strength" });
+  const strengthField = make("span", { class: "lk-sending" }, strength, strengthWords);
   const toggle = make("button", { type: "button", class: "lk-main", onclick: startOrStop });
+  const scorer = make("button", { type: "button", onclick: startOrStopScorer });
+  const reset = make("button", { type: "button", onclick: () => request({ action: "reset" }) }, "Reset the scores");
   const [status, stopStatus] = statusLine(model);
   const health = make("p", { class: "lk-health", role: "status", "aria-live": "polite" });
   const counts = ["events seen", "predictions seen", "median latency"].map((name) => {
@@ -18,48 +32,77 @@ function render({ model, el }) {
   });
   const root = make("section", { class: "labkit labkit-bar", "aria-label": "samples and health" },
     make("div", { class: "lk-bar-line" },
-      make("div", { class: "lk-sending" }, toggle, number, make("span", {}, "a second"), slider, status),
+      make("div", { class: "lk-sending" }, toggle, number, make("span", {}, "a second"), slider,
+        make("label", {}, "samples ", how), strengthField),
       make("dl", { class: "lk-counts" }, ...counts.map(({ element }) => element))),
+    make("div", { class: "lk-bar-line" },
+      make("div", { class: "lk-sending" }, scorer, reset, status)),
     health);
   el.replaceChildren(root);
   keepKeys(root);
 
-  // A slider from 1 to 200 in equal ratios: the low rates, which one can follow by eye, need room.
+  // A slider from 1 to 1000 in equal ratios: the low rates, which one can follow by eye, need room.
   function rateAt(position) {
-    return Math.round(200 ** (position / 100));
+    return Math.round(MOST ** (position / 100));
   }
 
   function positionOf(rate) {
-    return (100 * Math.log(rate)) / Math.log(200);
+    return (100 * Math.log(rate)) / Math.log(MOST);
   }
 
-  function setRate(value) {
-    const rate = Math.min(Math.max(Number(value) || 1, 1), 200);
-    if (rate === model.get("rate")) return drawRate();
-    model.set("rate", rate);
+  function request(fields) {
+    if (!isWaiting(model)) sendRequest(model, fields);
+  }
+
+  function samples() {
+    return { action: "start", rate: model.get("rate"), how: model.get("how"), strength: model.get("strength") };
+  }
+
+  function setSamples(wish) {
+    if ("rate" in wish) wish.rate = Math.min(Math.max(Number(wish.rate) || 1, 1), MOST);
+    const changed = Object.keys(wish).some((key) => wish[key] !== model.get(key));
+    model.set(wish);
     model.save_changes();
-    drawRate();
-    if (model.get("sending")) sendRequest(model, { action: "start", rate });
+    drawSamples();
+    if (changed && model.get("sending")) sendRequest(model, samples());
   }
 
   function startOrStop() {
     if (isWaiting(model)) return;
     if (model.get("sending")) return sendRequest(model, { action: "stop" });
-    setRate(number.value);
-    sendRequest(model, { action: "start", rate: model.get("rate") });
+    setSamples({ rate: number.value });
+    sendRequest(model, samples());
   }
 
-  function drawRate() {
-    number.value = model.get("rate");
-    slider.value = positionOf(model.get("rate"));
-    slider.setAttribute("aria-valuetext", `${model.get("rate")} a second`);
+  function startOrStopScorer() {
+    request({ action: model.get("scoring") ? "stop-scorer" : "start-scorer" });
+  }
+
+  function drawSamples() {
+    const rate = model.get("rate");
+    number.value = rate;
+    slider.value = positionOf(rate);
+    slider.setAttribute("aria-valuetext", `${rate} a second`);
+    how.value = model.get("how");
+    strengthField.hidden = how.value === "clean";
+    strength.value = Math.round(100 * model.get("strength"));
+    drawStrength(Number(strength.value));
+  }
+
+  function drawStrength(hundredths) {
+    const words = how.value === "rotated" ? `${Math.round(0.9 * hundredths)}°` : `${hundredths} %`;
+    setText(strengthWords, words);
+    strength.setAttribute("aria-valuetext", words);
   }
 
   const stops = [
     stopStatus,
-    watch(model, ["rate"], drawRate),
+    watch(model, ["rate", "how", "strength"], drawSamples),
     watch(model, ["sending"], () => setText(toggle, model.get("sending") ? "Stop samples" : "Send samples")),
-    watch(model, ["busy", "outbox", "received"], () => (toggle.disabled = isWaiting(model))),
+    watch(model, ["scoring"], () => setText(scorer, model.get("scoring") ? "Stop the scorer" : "Start the scorer")),
+    watch(model, ["busy", "outbox", "received"], () => {
+      for (const button of [toggle, scorer, reset]) button.disabled = isWaiting(model);
+    }),
     watch(model, ["problem"], () => {
       const problem = model.get("problem");
       health.dataset.kind = problem ? "error" : "ok";

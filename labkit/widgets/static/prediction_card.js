@@ -10,6 +10,7 @@ function render({ model, el }) {
   const answer = make("strong", { class: "lk-answer" });
   const judged = make("span", { class: "lk-verdict" });
   const truth = make("span");
+  const other = make("p", { class: "lk-hint" });
   const note = make("span", { class: "lk-hint" });
   const bars = make("table", { class: "lk-bars", "aria-label": "probability of each digit" });
   const body = make("tbody");
@@ -22,18 +23,17 @@ function render({ model, el }) {
     body.append(line);
     return { line, fill, value };
   });
-  const hops = make("dl", { class: "lk-hops" });
   const controls = rowControls(model, () => shown, { name: "this row", lead: "This is wrong, it is a ", hold });
   const [status, stopStatus] = statusLine(model);
   const spoken = make("span", { class: "lk-unseen", role: "status", "aria-live": "polite" });
   const empty = make("p", { class: "lk-empty" }, "No prediction yet. Draw a digit or send samples.");
   const content = make("div", { class: "lk-card-body" },
     make("div", { class: "lk-card-digit" }, digit,
-      make("div", { class: "lk-said" }, make("span", { class: "lk-hint" }, "predicted"), answer, judged, truth), facts),
+      make("div", { class: "lk-said" }, make("span", { class: "lk-hint" }, "predicted"), answer, judged, truth), other, facts),
     bars);
   const root = make("section", { class: "labkit labkit-card", "aria-label": "newest prediction" },
     make("header", {}, make("h2", {}, "Newest prediction"), note),
-    empty, content, hops, controls, status, spoken);
+    empty, content, controls, status, spoken);
   el.replaceChildren(root);
   keepKeys(root);
 
@@ -44,15 +44,15 @@ function render({ model, el }) {
 
   function draw() {
     const prediction = model.get("prediction");
-    const other = prediction?.key !== shown?.key;
-    if (held && shown && other) {
+    const another = prediction?.key !== shown?.key;
+    if (held && shown && another) {
       setText(note, `held on row ${shown.row_id} while you choose`);
       return;
     }
     setText(note, "");
     shown = prediction;
     empty.hidden = prediction !== null;
-    content.hidden = hops.hidden = prediction === null;
+    content.hidden = prediction === null;
     controls.hidden = !prediction?.editable;
     if (prediction === null) return;
 
@@ -66,6 +66,7 @@ function render({ model, el }) {
     judged.className = `lk-verdict lk-${kind}`;
     setText(judged, prediction.predicted === null ? "row deleted" : `${sign} ${word}`);
     setText(truth, prediction.label === null ? "" : `true label ${prediction.label}`);
+    setText(other, prediction.continual === null ? "" : `the model that goes on learning said ${prediction.continual}`);
     lines.forEach(({ line, fill, value }, number) => {
       const probability = prediction.probabilities[number] ?? null;
       fill.style.width = `${100 * (probability ?? 0)}%`;
@@ -73,16 +74,7 @@ function render({ model, el }) {
       line.classList.toggle("lk-top", number === prediction.predicted);
       line.classList.toggle("lk-true", number === prediction.label);
     });
-    drawHops(prediction);
     speak(prediction, word);
-  }
-
-  function drawHops({ hops: all, total_ms }) {
-    const texts = [...all, ["in all", total_ms]];
-    if (hops.children.length !== texts.length) {
-      hops.replaceChildren(...texts.map(([name]) => make("div", {}, make("dt", {}, name), make("dd"))));
-    }
-    texts.forEach(([, ms], index) => setText(hops.children[index].querySelector("dd"), milliseconds(ms)));
   }
 
   function speak({ row_id, predicted }, word) {

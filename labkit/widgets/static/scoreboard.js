@@ -1,30 +1,44 @@
 const SVG = "http://www.w3.org/2000/svg";
 const PLOT = { height: 108, left: 52, right: 8, top: 10, bottom: 22 }; // In CSS pixels; as wide as there is room.
+const MODELS = { score: ["frozen", "as published"], continual: ["continual", "goes on learning"] };
 
 function render({ model, el }) {
-  const accuracy = make("strong", { class: "lk-accuracy" });
-  const counted = make("span");
-  const recent = make("span");
+  const boards = Object.entries(MODELS).map(([trait, [name, words]]) => {
+    const accuracy = make("strong", { class: "lk-accuracy" });
+    const counted = make("span");
+    const recent = make("span");
+    const element = make("div", { class: `lk-model lk-${name}` },
+      make("h3", {}, make("span", { class: "lk-key", "aria-hidden": "true" }), `${name} model`, make("small", {}, words)),
+      make("p", { class: "lk-numbers" }, accuracy, make("span", { class: "lk-counts" }, counted, recent)));
+    return { trait, name, accuracy, counted, recent, element };
+  });
   const plot = svg("svg", { class: "lk-plot", role: "img" });
   const table = make("table", { class: "lk-confusion" });
   const cells = makeConfusion(table);
+  const digits = make("div", { class: "lk-cell-digits" });
+  const [status, stopStatus] = statusLine(model);
+  const classes = make("table", { class: "lk-classes" });
+  const classRows = makeClasses(classes);
   const root = make("section", { class: "labkit labkit-score", "aria-label": "score" },
     make("h2", {}, "Running accuracy"),
     make("div", { class: "lk-score-body" },
-      make("div", {},
-        make("p", { class: "lk-numbers" }, accuracy, make("span", { class: "lk-counts" }, counted, recent)), plot),
-      table));
+      make("div", {}, make("div", { class: "lk-models" }, ...boards.map(({ element }) => element)), plot, classes),
+      make("div", {}, table, status, digits)));
   el.replaceChildren(root);
+  keepKeys(root);
   const line = makePlot();
 
   function draw() {
-    const score = model.get("score");
-    setText(accuracy, percent(score.accuracy));
-    setText(counted, `${score.correct.toLocaleString()} right of ${score.counted.toLocaleString()} counted`);
-    const window = Math.min(score.recent_window, score.counted);
-    setText(recent, window ? `${percent(score.recent_accuracy)} of the last ${window}` : "nothing counted yet");
-    drawPlot(score);
-    drawConfusion(score.confusion);
+    for (const { trait, accuracy, counted, recent } of boards) {
+      const score = model.get(trait);
+      setText(accuracy, percent(score.accuracy));
+      setText(counted, `${score.correct.toLocaleString()} right of ${score.counted.toLocaleString()} counted`);
+      const window = Math.min(score.recent_window, score.counted);
+      setText(recent, window ? `${percent(score.recent_accuracy)} of the last ${window}` : "nothing counted yet");
+    }
+    drawPlot();
+    drawConfusion(model.get("score").confusion);
+    drawClasses(model.get("score").classes);
   }
 
   // The plot
@@ -46,28 +60,28 @@ function render({ model, el }) {
         svg("line", { x1: PLOT.left, x2: "100%", y1: yOf(share), y2: yOf(share), class: "lk-grid" }),
         svg("text", { x: PLOT.left - 6, y: yOf(share), class: "lk-y" }, `${100 * share} %`));
     }
-    const curve = svg("polyline", { class: "lk-curve", points: "" });
-    const dot = svg("circle", { class: "lk-dot", r: 3.5 });
+    const curves = boards.map(({ name }) => svg("polyline", { class: `lk-curve lk-${name}`, points: "" }));
     const first = svg("text", { x: PLOT.left, y: PLOT.height - 4 });
     const last = svg("text", { x: "100%", y: PLOT.height - 4, class: "lk-last" });
-    plot.append(curve, dot, first, last);
-    return { curve, dot, first, last };
+    plot.append(...curves, first, last);
+    return { curves, first, last };
   }
 
-  function drawPlot({ history, accuracy: now }) {
-    const [from, to] = [history[0]?.[0] ?? 0, history[history.length - 1]?.[0] ?? 0];
+  function drawPlot() {
+    const histories = boards.map(({ trait }) => model.get(trait).history);
+    const counts = histories.flatMap((history) => history.map(([count]) => count));
+    const [from, to] = counts.length ? [Math.min(...counts), Math.max(...counts)] : [0, 0];
     const width = Math.max(plot.clientWidth - PLOT.left - PLOT.right, 1);
     const xOf = (count) => PLOT.left + ((count - from) / Math.max(to - from, 1)) * width;
-    const points = history.map(([count, share]) => [xOf(count), yOf(share)]);
-    line.curve.setAttribute("points", points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "));
-    const [x, y] = points[points.length - 1] ?? [0, 0];
-    line.dot.setAttribute("visibility", points.length ? "visible" : "hidden");
-    line.dot.setAttribute("cx", x);
-    line.dot.setAttribute("cy", y);
-    setText(line.first, history.length > 1 ? from.toLocaleString() : "");
+    histories.forEach((history, index) => {
+      const points = history.map(([count, share]) => `${xOf(count).toFixed(1)},${yOf(share).toFixed(1)}`);
+      line.curves[index].setAttribute("points", points.join(" "));
+    });
+    setText(line.first, to > from ? from.toLocaleString() : "");
     setText(line.last, `${to.toLocaleString()} predictions`);
-    plot.setAttribute("aria-label", history.length
-      ? `running accuracy over ${to} predictions, now ${percent(now)}` : "running accuracy: no prediction yet");
+    const now = boards.map(({ trait, name }) => `${name} ${percent(model.get(trait).accuracy)}`).join(", ");
+    plot.setAttribute("aria-label", to ? `running accuracy over ${to} predictions, now ${now}`
+      : "running accuracy: no prediction yet");
   }
 
   // The confusion table
@@ -77,10 +91,13 @@ function render({ model, el }) {
     const head = make("tr", {}, make("th", { scope: "col" }, make("small", {}, "true ↓ said →")),
       ...digits.map((digit) => make("th", { scope: "col" }, String(digit))));
     const rows = digits.map((label) => {
-      const row = digits.map(() => make("td"));
-      return { row, element: make("tr", {}, make("th", { scope: "row" }, String(label)), ...row) };
+      const row = digits.map((predicted) => make("button", {
+        type: "button", onclick: () => sendRequest(model, { action: "cell", label, predicted }),
+      }));
+      return { row, element: make("tr", {}, make("th", { scope: "row" }, String(label)),
+        ...row.map((button) => make("td", {}, button))) };
     });
-    parent.append(make("caption", {}, "Which digit was taken for which"), make("thead", {}, head),
+    parent.append(make("caption", {}, "Which digit the frozen model took for which. Press a number to see its digits."), make("thead", {}, head),
       make("tbody", {}, ...rows.map(({ element }) => element)));
     return rows.map(({ row }) => row);
   }
@@ -89,19 +106,58 @@ function render({ model, el }) {
     confusion.forEach((counts, label) => {
       const total = counts.reduce((sum, count) => sum + count, 0);
       counts.forEach((count, predicted) => {
-        const cell = cells[label][predicted];
-        setText(cell, count ? String(count) : "·");
-        cell.className = count ? (label === predicted ? "lk-hit" : "lk-miss") : "";
-        cell.style.setProperty("--share", total ? count / total : 0);
+        const button = cells[label][predicted];
+        setText(button, count ? String(count) : "·");
+        button.disabled = !count;
+        button.className = count ? (label === predicted ? "lk-hit" : "lk-miss") : "";
+        button.setAttribute("aria-label", `${count} times ${label} said to be ${predicted}`);
+        button.style.setProperty("--share", total ? count / total : 0);
       });
     });
   }
 
-  const resized = new ResizeObserver(() => drawPlot(model.get("score")));
+  function drawCell() {
+    const cell = model.get("cell");
+    digits.hidden = cell === null;
+    if (cell === null) return;
+    const images = bytesOf(model.get("images"));
+    digits.replaceChildren(...cell.rows.map((row, index) => {
+      const canvas = make("canvas", { class: "lk-digit", role: "img", "aria-label": `digit of row ${row}` });
+      paintDigit(canvas, images, 784 * index);
+      return make("figure", {}, canvas, make("figcaption", {}, `row ${row}`));
+    }));
+  }
+
+  // Precision, recall and F1
+
+  function makeClasses(parent) {
+    const names = ["digit", "precision", "recall", "F1", "counted"];
+    const rows = [...Array(10).keys()].map((digit) => {
+      const row = names.slice(1).map(() => make("td"));
+      return { row, element: make("tr", {}, make("th", { scope: "row" }, String(digit)), ...row) };
+    });
+    parent.append(make("caption", {}, "Each digit, frozen model"),
+      make("thead", {}, make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)))),
+      make("tbody", {}, ...rows.map(({ element }) => element)));
+    return rows.map(({ row }) => row);
+  }
+
+  function drawClasses(scores) {
+    scores.forEach(({ label, precision, recall, f1, support }) => {
+      [percent(precision), percent(recall), percent(f1), support.toLocaleString()].forEach((text, column) =>
+        setText(classRows[label][column], text));
+    });
+  }
+
+  const resized = new ResizeObserver(drawPlot);
   resized.observe(plot);
-  const stop = watch(model, ["score"], draw);
+  const stops = [
+    stopStatus,
+    watch(model, ["score", "continual"], draw),
+    watch(model, ["cell", "images"], drawCell),
+  ];
   return () => {
-    stop();
+    stops.forEach((stop) => stop());
     resized.disconnect();
   };
 }

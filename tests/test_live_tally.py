@@ -1,0 +1,170 @@
+"""What the dashboard knows: joined in whatever order the topics are read, counted exactly, bounded in size."""
+
+import dataclasses
+import itertools
+import time
+
+import pytest
+
+from labkit.capture.event import Operation
+from labkit.model.latency import CAPACITY, HOPS, LatencyWindow, hop_times
+from labkit.model.live_state import ScoredEvent
+from labkit.model.live_tally import DIGITS_OF_A_CELL, EARLY_KEPT, KEPT_OF_A_KIND, LiveTally
+from labkit.model.row_bytes import EMPTY, PAGE, RowBytes
+from tests.fakes import T0, scored_event
+
+
+def take(tally: LiveTally, scored: ScoredEvent, *, prediction_first: bool = False) -> None:
+    assert scored.prediction is not None
+    if prediction_first:
+        tally.take_prediction(scored.prediction, T0 + 14)
+        tally.take_event(scored.event, T0 + 13)
+    else:
+        tally.take_event(scored.event, T0 + 13)
+        tally.take_prediction(scored.prediction, T0 + 14)
+
+
+@pytest.mark.parametrize("prediction_first", [False, True])
+def test_an_event_and_its_prediction_are_joined_whichever_is_read_first(prediction_first: bool) -> None:
+    tally = LiveTally(started_ms=0)
+    take(tally, scored_event(3, label=7, predicted=1), prediction_first=prediction_first)
+    state = tally.state()
+    (scored,) = state.events
+    assert scored.prediction is not None and (scored.seen_ms, scored.predicted_seen_ms) == (T0 + 13, T0 + 14)
+    assert state.latest == scored
+    assert (state.score.counted, state.score.correct) == (1, 0)
+    assert [one.event.row_id for one in tally.digits_of(7, 1)] == [1003]
+
+
+def test_a_rare_kind_is_kept_after_any_number_of_others() -> None:
+    tally = LiveTally(0)
+    tally.take_event(scored_event(1, "d", label=None, predicted=None).event, T0)
+    for offset in range(2, 3002):
+        take(tally, scored_event(offset))
+    state = tally.state()
+    assert len(state.events) == KEPT_OF_A_KIND + 1
+    assert [scored.event.offset for scored in state.events] == [*range(3001, 3001 - KEPT_OF_A_KIND, -1), 1]
+    assert dict(state.counts) == {("mnist_test", "d"): 1, ("mnist_test", "c"): 3000}
+    assert (state.events_seen, state.predictions_seen) == (3001, 3000)
+
+
+def test_events_for_training_are_counted_apart() -> None:
+    tally = LiveTally(0)
+    tally.take_event(scored_event(1, "r", table="mnist_train").event, T0)
+    assert tally.state().events_seen == 0
+    assert dict(tally.state().counts) == {("mnist_train", "r"): 1}
+
+
+def test_predictions_whose_events_never_come_do_not_pile_up() -> None:
+    tally = LiveTally(0)
+    for offset in range(EARLY_KEPT + 50):
+        prediction = scored_event(offset).prediction
+        assert prediction is not None
+        tally.take_prediction(prediction, T0)
+    assert len(tally._early) == EARLY_KEPT
+    assert tally.state().predictions_seen == EARLY_KEPT + 50
+
+
+def test_a_cell_shows_the_digits_that_count_in_it_now() -> None:
+    tally = LiveTally(0)
+    for offset in range(1, DIGITS_OF_A_CELL + 4):
+        take(tally, scored_event(offset, label=4, predicted=9))
+    rows = [scored.event.row_id for scored in tally.digits_of(4, 9)]
+    assert rows == [1000 + offset for offset in range(DIGITS_OF_A_CELL + 3, 3, -1)]
+
+    newest = scored_event(DIGITS_OF_A_CELL + 3, "u", label=9, predicted=9)
+    offset = DIGITS_OF_A_CELL + 4  # Relabelled: an event of its own of the same row.
+    assert newest.prediction is not None
+    event = dataclasses.replace(newest.event, offset=offset)
+    take(tally, ScoredEvent(event, dataclasses.replace(newest.prediction, offset=offset), T0))
+    assert [scored.event.row_id for scored in tally.digits_of(4, 9)] == rows[1:]
+    assert [scored.event.row_id for scored in tally.digits_of(9, 9)] == rows[:1]
+    assert tally.digits_of(0, 0) == []
+
+
+def test_a_reset_begins_the_scores_anew_and_keeps_the_counts() -> None:
+    tally = LiveTally(0)
+    take(tally, scored_event(1, label=7, predicted=1))
+    tally.reset()
+    take(tally, scored_event(2))
+    state = tally.state()
+    assert (state.score.counted, state.score.accuracy, state.continual.counted) == (1, 1.0, 1)
+    assert (state.events_seen, state.predictions_seen) == (2, 2)
+    assert tally.digits_of(7, 1) == []
+
+
+def test_digits_predicted_before_the_start_say_nothing_of_latency() -> None:
+    now_ms = time.time() * 1000
+    tally = LiveTally(started_ms=now_ms)
+    take(tally, scored_event(1))
+    assert tally.state().latency is None
+
+
+# Latency
+
+
+def test_hops_add_up_to_the_whole_way() -> None:
+    prediction = scored_event(1).prediction
+    assert prediction is not None
+    assert hop_times(prediction, T0 + 14) == (4.0, 2.5, 1.5, 0.5, 5.5)
+
+
+def test_percentiles_are_of_the_last_minute_only() -> None:
+    prediction = scored_event(1).prediction
+    assert prediction is not None
+    window = LatencyWindow()
+    assert window.percentiles(T0) is None
+    window.add(prediction, T0 + 9)
+    for milliseconds in range(100):
+        window.add(prediction, T0 + 70_000 + milliseconds)
+    latency = window.percentiles(T0 + 70_100)
+    assert latency is not None and latency.digits == 100
+    assert set(latency.hops) == {*HOPS, "total"}
+    assert latency.median_ms == pytest.approx(70_000 + 49.5)
+    assert latency.hops["captured"] == (4.0, 4.0, 4.0)
+    assert window.percentiles(T0 + 200_000) is None
+
+
+def test_a_full_window_forgets_its_oldest() -> None:
+    prediction = scored_event(1).prediction
+    assert prediction is not None
+    window = LatencyWindow()
+    for number in range(CAPACITY + 10):
+        window.add(prediction, T0 + number * 0.001)
+    latency = window.percentiles(T0 + 100)
+    assert latency is not None and latency.digits == CAPACITY
+
+
+# One byte a row
+
+
+def test_rows_keep_their_numbers_and_gaps_cost_little() -> None:
+    rows = RowBytes()
+    wanted: dict[tuple[str, int], int] = {}
+    for number, (table, row_id) in enumerate(itertools.product(("a", "b"), (0, 1, PAGE - 1, PAGE, 2**31 - 1))):
+        rows.set(table, row_id, number)
+        wanted[table, row_id] = number
+    assert {key: rows.get(*key) for key in wanted} == wanted
+    assert rows.get("a", 2) is None and rows.get("c", 0) is None
+    rows.discard("a", 1)
+    rows.discard("a", 5 * PAGE)
+    assert rows.get("a", 1) is None and rows.get("b", 1) == wanted["b", 1]
+    assert sum(map(len, rows._pages.values())) == 6 * PAGE
+
+
+@pytest.mark.parametrize("value", [-1, EMPTY, 256])
+def test_a_number_that_does_not_fit_is_refused(value: int) -> None:
+    with pytest.raises(ValueError, match="not from 0 to 254"):
+        RowBytes().set("a", 1, value)
+
+
+OPERATIONS: tuple[Operation, ...] = ("c", "u")
+
+
+def test_unscored_events_show_up_at_once() -> None:
+    tally = LiveTally(0)
+    for offset, operation in enumerate(OPERATIONS, start=1):
+        tally.take_event(scored_event(offset, operation, predicted=None).event, T0)
+    state = tally.state("Kafka is slow")
+    assert [scored.prediction for scored in state.events] == [None, None]
+    assert (state.latest, state.problem) == (None, "Kafka is slow")
