@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
+from labkit.digits import check_disturbance
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.settings import load_settings
@@ -112,10 +113,13 @@ def doctor(
 def send(
     rate: Annotated[float, typer.Option(help="Digits per second, above 0 and at most 1000.")] = 5.0,
     count: Annotated[int, typer.Option(help="How many digits.")] = 20,
+    how: Annotated[str, typer.Option(help="What is done to them: clean, noisy or rotated.")] = "clean",
+    strength: Annotated[float, typer.Option(help="How much of it, from 0 to 1.")] = 0.5,
     as_json: AsJson = False,
 ) -> None:
     """Insert sample digits into mnist_test at a steady rate."""
-    ids = Lab().sender.send(count, rate)
+    disturbance = check_disturbance(how, strength)
+    ids = Lab().sender.send(count, rate, how=disturbance[0], strength=disturbance[1])
     if as_json:
         _print_json({"inserted": len(ids), "ids": ids})
     else:

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from labkit import Lab
 from labkit.model.prediction_records import read_predictions
 from labkit.settings import CHECKOUT
+from tests.accounts import score_since_reset
 from tests.hands import drawn_digits
 from tools.notebook_browser import chromium, jupyter, region, run_first_cell, set_theme
 
@@ -277,13 +278,14 @@ def test_a_running_cell_does_not_freeze_the_dashboard(page: Page, scoring_lab: L
 
 def test_a_restarted_kernel_brings_it_back(page: Page, scoring_lab: Lab) -> None:
     ledger = scoring_lab.ledger(wait_s=10)
-    page.evaluate("jupyterapp.commands.execute('notebook:restart-clear-output')")
-    page.get_by_role("button", name="Restart", exact=True).click()
+    # The command's promise waits for the answer to the question it asks: not waited for here.
+    page.evaluate("void jupyterapp.commands.execute('notebook:restart-clear-output')")
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
     page.wait_for_timeout(2000)
     run_first_cell(page)
     counts = page.locator(".labkit-bar dd")
     expect(counts.first).to_have_text(f"{ledger.events:,}", timeout=60_000)
-    state = scoring_lab.view.state()
+    score = score_since_reset(scoring_lab)
     expect(region(page, "score").locator(".lk-counts").first).to_contain_text(
-        f"{state.score.correct:,} right of {state.score.counted:,}", timeout=30_000
+        f"{score.correct:,} right of {score.counted:,}", timeout=30_000
     )

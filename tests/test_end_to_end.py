@@ -1,6 +1,5 @@
 """The whole way on the real servers, and a wrong input at each edge of it."""
 
-import contextlib
 import json
 import socket
 import subprocess
@@ -19,13 +18,12 @@ from kafka import KafkaProducer
 from labkit import Lab, LabError
 from labkit.capture.configs import ConnectorConfig, load_config
 from labkit.digits import load_digits
-from labkit.ledger import Ledger
 from labkit.model.live_view import LiveView
-from labkit.model.prediction_records import decode_prediction, is_reset, read_predictions
-from labkit.model.score import ProgressiveScore
+from labkit.model.prediction_records import read_predictions
 from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, table_topic
 from labkit.stream.events import decode_event
 from labkit.stream.reading import read_to_present_end
+from tests.accounts import balanced, score_since_reset
 
 DIGIT = load_digits("bundled", "test").images[0]
 TEST_TOPIC = table_topic("lab", TEST_TABLE)
@@ -34,13 +32,6 @@ TEST_TOPIC = table_topic("lab", TEST_TABLE)
 def labkit(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line."""
     return subprocess.run([sys.executable, "-m", "labkit", *arguments], capture_output=True, text=True, timeout=180)
-
-
-def balanced(lab: Lab) -> Ledger:
-    """The ledger, once everything has arrived."""
-    ledger = lab.ledger(wait_s=30)
-    assert ledger.balanced, ledger
-    return ledger
 
 
 def test_insert_relabel_delete_each_arrive_as_an_event(scoring_lab: Lab) -> None:
@@ -86,12 +77,7 @@ def test_the_live_view_agrees_with_the_ledger(scoring_lab: Lab) -> None:
     scoring_lab.wait_until(lambda: view.state().predictions_seen >= ledger.predictions, "the view has caught up")
     state = view.state()
     assert (state.events_seen, state.predictions_seen) == (ledger.events, ledger.predictions)
-    records = list(read_to_present_end(scoring_lab.kafka, PREDICTIONS_TOPIC))
-    since_reset = max((number + 1 for number, record in enumerate(records) if is_reset(record)), default=0)
-    score = ProgressiveScore()
-    for record in records[since_reset:]:
-        with contextlib.suppress(LabError):  # Other tests leave foreign records.
-            score.update(decode_prediction(record))
+    score = score_since_reset(scoring_lab)
     assert (state.score.counted, state.score.correct) == (score.counted, score.correct)
 
 
@@ -130,7 +116,7 @@ def test_what_has_scrolled_away_is_read_back_from_kafka(scoring_lab: Lab) -> Non
     ]
     assert all(scored.prediction is not None and scored.prediction.offset == scored.event.offset for scored in newest)
     before = {TEST_TABLE: {0: newest[2].event.offset}}
-    assert [scored.event.row_id for scored in lab.older_events(TEST_TABLE, "c", before, None, 2)] == rows[2:4][::-1]
+    assert [scored.event.row_id for scored in lab.older_events(TEST_TABLE, "c", before, None, 2)] == rows[1:3][::-1]
     training = lab.older_events(None, "r", before, newest[2].event.recorded_ms, 50)
     assert len(training) == 50 and {scored.event.operation for scored in training} == {"r"}
     event = newest[0].event
@@ -274,6 +260,8 @@ def test_an_unknown_connector_option_is_refused_with_the_nearest_name(scoring_la
         (("send", "--rate", "-1"), "-1"),
         (("send", "--rate", "nan"), "nan"),
         (("send", "--count", "-5"), "-5"),
+        (("send", "--how", "blurred"), "clean, noisy, rotated"),
+        (("send", "--how", "noisy", "--strength", "2"), "from 0"),
         (("send", "--rte", "1"), "--rate"),
     ],
 )
