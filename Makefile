@@ -4,13 +4,14 @@ PYTHON3 ?= python3
 LABKIT = .venv/bin/labkit
 NOTEBOOK ?= 01_first_digit.ipynb
 
-.PHONY: lab demo test lint notebooks pictures setup setup-dev chromium down lock help
+.PHONY: lab demo test lint notebooks exercises pictures setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab"
 	@echo "make demo   the whole way without a browser, measured"
 	@echo "make test   set up and run every check"
-	@echo "make notebooks   run every notebook and store its outputs"
+	@echo "make notebooks   run every solution, store its outputs, make the exercises"
+	@echo "make exercises   make the exercise notebooks from their solutions"
 	@echo "make pictures    take the documents' pictures anew"
 	@echo "make down   stop the servers and delete their data"
 
@@ -23,6 +24,10 @@ demo: setup
 notebooks: setup-dev
 	@$(LABKIT) up
 	@.venv/bin/python tools/run_notebooks.py
+	@.venv/bin/python -m tools.make_exercises
+
+exercises: setup-dev
+	@.venv/bin/python -m tools.make_exercises
 
 down:
 	@$(LABKIT) down

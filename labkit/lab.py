@@ -96,8 +96,7 @@ class Lab:
         self.tables.setup()
         create_topics(self.endpoints)
         self._follow_ports()
-        # The note of the model that scores, read without loading TensorFlow.
-        if (self.settings.home / "models" / "current").is_file():
+        if self._has_model():
             self.stack.start_service("scorer")
         return self
 
@@ -199,6 +198,26 @@ class Lab:
         version = ModelStore(self.settings.home / "models").publish(model)
         self.stack.start_service("scorer")
         return version
+
+    def prepare(self, report: Report = print) -> "Lab":
+        """Do what the first notebook does, where it has not been done: a running lab that captures and scores digits.
+
+        Returns itself.
+
+        Raises:
+            LabError: As of `up`, `load_digits`, `capture` and `train`.
+        """
+        self.up(report)
+        report(self.load_digits())
+        self.capture()
+        if not self._has_model():
+            report("training the first model from Kafka, about half a minute")
+            self.publish(self.train().model)
+        return self
+
+    def _has_model(self) -> bool:
+        """Whether a model has been published: read from its note, without loading TensorFlow."""
+        return (self.settings.home / "models" / "current").is_file()
 
     def insert(self, pixels: npt.NDArray[np.uint8], label: int | None) -> int:
         """Insert one digit into ``mnist_test``; returns its row id."""

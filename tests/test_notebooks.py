@@ -1,5 +1,6 @@
-"""Every notebook, run from top to bottom by papermill and by nbval, on the real servers."""
+"""Every lesson on the real servers: alone, twice in a row, solved and unsolved, and nothing left behind."""
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,70 +8,154 @@ from pathlib import Path
 
 import nbformat
 import papermill
+import psutil
+import psycopg
 import pytest
+from kafka import KafkaAdminClient
+from nbformat import NotebookNode
 
-from labkit.settings import CHECKOUT
+from labkit import Lab
+from labkit.capture.configs import load_config
+from labkit.lab import ROUTES
+from labkit.settings import CHECKOUT, load_settings
+from labkit.stream.topics import CLIENT
+from tools.make_exercises import NOTEBOOKS, SOLUTIONS, exercise_text
 
-NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
+LESSONS = sorted(path.name for path in SOLUTIONS.glob("*.ipynb"))
+PARAMETERS = {"01_first_digit.ipynb": {"samples": 7}}
+INTERNAL_TOPICS = ("__", "connect-")
+CELL_TIMEOUT_S = 300
+COURSE_TIMEOUT_S = 900
 
 
-@pytest.fixture(scope="module")
-def newcomers_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a newcomer has: an empty lab, apart from the other tests' and what these leave in their topics.
-
-    The notebooks start its servers themselves; their kernels inherit the environment.
-    """
+@pytest.fixture
+def newcomers_lab(tmp_path: Path) -> Iterator[Lab]:
+    """What a newcomer has: an empty lab that is not even started. The notebooks' kernels find it by the environment."""
+    lab = Lab(load_settings().model_copy(update={"home": tmp_path / "lab"}))
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LABKIT_HOME", str(tmp_path_factory.mktemp("newcomer") / "lab"))
-        yield
-        subprocess.run([sys.executable, "-m", "labkit", "down"], check=True, timeout=120)
+        environment.setenv("LABKIT_HOME", str(lab.settings.home))
+        yield lab
+    lab.down(report=lambda _: None)
 
 
-@pytest.mark.usefixtures("newcomers_lab")
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_papermill(notebook: Path, tmp_path: Path) -> None:
-    output = tmp_path / notebook.name
+def run(notebook: Path, output: Path) -> NotebookNode:
+    """Run a notebook in a fresh kernel by papermill; return it with its outputs."""
     papermill.execute_notebook(
-        notebook, output, parameters={"samples": 7}, cwd=notebook.parent, execution_timeout=300, progress_bar=False
+        notebook,
+        output,
+        parameters=PARAMETERS.get(notebook.name),
+        cwd=notebook.parent,
+        execution_timeout=CELL_TIMEOUT_S,
+        progress_bar=False,
     )
-    cells = nbformat.read(output, as_version=4).cells
-    assert any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
-    warnings = [
-        text
-        for cell in cells
-        for out in cell.get("outputs", [])
-        if out.output_type == "stream" and out.name == "stderr" and (text := out.text.strip())
-    ]
-    assert warnings == [], "a lesson's cells are quiet"
-    assert any(
-        'class="labkit-still"' in str(out.get("data", {}).get("text/html", ""))
-        for cell in cells
-        for out in cell.get("outputs", [])
-    ), "the dashboard leaves a picture"
+    return nbformat.read(output, as_version=4)
 
 
-@pytest.mark.usefixtures("newcomers_lab")
-def test_nbval() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval-lax",
-        "--nbval-cell-timeout=300",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-    ]
+def outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    """All outputs of a notebook's code cells."""
+    for cell in notebook.cells:
+        yield from cell.get("outputs", [])
+
+
+def verdicts(notebook: NotebookNode) -> list[str]:
+    """What the checks said, as text."""
+    texts = (str(out.get("data", {}).get("text/plain", "")) for out in outputs(notebook))
+    return [text for text in texts if text[:2] in ("✓ ", "✗ ", "○ ", "! ")]
+
+
+def leftovers(lab: Lab) -> set[str]:
+    """What is on the servers and on the machine beyond the lab's own: connectors, slots, tables, topics, processes."""
+    own = [load_config(route, lab.endpoints, lab.settings) for route in ROUTES]
+    found = {f"connector {name}" for name in set(lab.connect.names()) - {connector.name for connector in own}}
+    found |= {f"slot {name}" for name in set(lab.tables.slots()) - {connector.slot for connector in own}}
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        publications = connection.execute("SELECT pubname FROM pg_publication").fetchall()
+    found |= {f"table {name}" for (name,) in tables if not name.startswith("mnist_")}
+    found |= {f"publication {name}" for (name,) in publications if name != "dbz_publication"}
+    admin = KafkaAdminClient(bootstrap_servers=lab.kafka, **CLIENT)
+    known_topics = {f"{prefix}.public.mnist_{part}" for prefix in ("tf", "lab") for part in ("train", "test")}
+    for topic in admin.list_topics():
+        if topic not in known_topics | {"predictions"} and not topic.startswith(INTERNAL_TOPICS):
+            found.add(f"topic {topic}")
+    admin.close()
+    return found | {f"process {process.info['cmdline']}" for process in _strangers(lab)}
+
+
+def _strangers(lab: Lab) -> Iterator[psutil.Process]:
+    """Processes that belong to this lab by their environment, and that its supervisor does not keep."""
+    kept = {status.pid for status in lab.stack.status()}
+    for process in psutil.process_iter(["cmdline"]):
+        try:
+            if process.environ().get("LABKIT_HOME") != str(lab.settings.home):
+                continue
+            family = [process, *process.parents()]
+            if not any(member.pid in kept or "supervisord" in " ".join(member.cmdline()) for member in family):
+                yield process
+        except psutil.Error:
+            continue  # Gone in the meantime, or somebody else's.
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_alone_solved_then_unsolved_and_nothing_left(lesson: str, newcomers_lab: Lab, tmp_path: Path) -> None:
+    solved = run(SOLUTIONS / lesson, tmp_path / f"solved-{lesson}")
+    assert [verdict for verdict in verdicts(solved) if not verdict.startswith("✓")] == []
+    assert len(verdicts(solved)) == sum(cell.source.count("# solution") for cell in solved.cells)
+    quiet = [out.text for out in outputs(solved) if out.output_type == "stream" and out.name == "stderr"]
+    assert [text for text in quiet if text.strip()] == [], "a lesson's cells are quiet"
+    assert leftovers(newcomers_lab) == set()
+
+    unsolved = run(NOTEBOOKS / lesson, tmp_path / f"unsolved-{lesson}")
+    assert {verdict[0] for verdict in verdicts(unsolved)} == {"○"}
+    assert leftovers(newcomers_lab) == set()
+
+    if any("lab.dashboard()" in cell.source for cell in solved.cells):
+        pictures = [out for out in outputs(solved) if "labkit-still" in str(out.get("data", {}).get("text/html", ""))]
+        assert pictures, "the dashboard leaves a picture"
+
+
+@pytest.mark.parametrize("folder", [SOLUTIONS, NOTEBOOKS], ids=["solutions", "exercises"])
+def test_the_course_one_after_the_other_by_nbval(folder: Path, newcomers_lab: Lab) -> None:
+    options = ["--nbval-lax", f"--nbval-cell-timeout={CELL_TIMEOUT_S}", "-p", "no:cacheprovider", "-q"]
     result = subprocess.run(
-        [*command, *NOTEBOOKS], capture_output=True, text=True, cwd=CHECKOUT / "notebooks", timeout=560
+        [sys.executable, "-m", "pytest", *options, *(folder / lesson for lesson in LESSONS)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=COURSE_TIMEOUT_S,
     )
     assert result.returncode == 0, result.stdout[-4000:]
+    assert leftovers(newcomers_lab) == set()
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_stored_outputs_are_real_and_clean(notebook: Path) -> None:
-    document = nbformat.read(notebook, as_version=4)
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_exercises_are_made_from_their_solutions(lesson: str) -> None:
+    assert (NOTEBOOKS / lesson).read_text() == exercise_text(SOLUTIONS / lesson), "run: make exercises"
+
+
+def test_there_is_no_exercise_without_a_solution() -> None:
+    assert sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")) == LESSONS
+    numbers = [int(lesson[:2]) for lesson in LESSONS]
+    assert numbers == list(itertools.islice(itertools.count(1), len(LESSONS)))
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_opens_closes_and_has_its_exercises(lesson: str) -> None:
+    document = nbformat.read(SOLUTIONS / lesson, as_version=4)
+    assert "What you will learn" in document.cells[0].source
+    assert "What you learned" in document.cells[-1].source
+    exercises = sum(cell.source.count("# solution") for cell in document.cells if cell.cell_type == "code")
+    assert 2 <= exercises <= 4
+    hints = sum(cell.source.count("<summary>Hint") for cell in document.cells if cell.cell_type == "markdown")
+    assert hints >= exercises, "every exercise has a hint"
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_stored_outputs_are_real_and_clean(lesson: str) -> None:
+    document = nbformat.read(SOLUTIONS / lesson, as_version=4)
     code = [cell for cell in document.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code), "a cell was never run"
     assert not [out for cell in code for out in cell.outputs if out.output_type == "error"]
+    assert all(verdict.startswith("✓") for verdict in verdicts(document))
     assert document.metadata.kernelspec.name == "python3"
+    assert str(CHECKOUT) not in nbformat.writes(document), "a path of the machine it was run on"

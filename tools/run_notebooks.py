@@ -1,4 +1,4 @@
-"""Run every notebook on the running lab and store its real outputs, without anything of this machine in them."""
+"""Run every solution on the running lab and store its real outputs, without anything of this machine in them."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "solutions"
 
 
 def run(path: Path) -> None:

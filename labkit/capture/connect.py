@@ -121,8 +121,18 @@ class ConnectClient:
         """Names of the registered connectors."""
         return self._call("GET", "connectors")
 
-    def delete(self, name: str) -> None:
-        """Remove a connector. Its replication slot stays, until `DigitTables.drop_slot`."""
+    def delete(self, name: str, *, forget_offsets: bool = False) -> None:
+        """Remove a connector. Its replication slot stays, until `DigitTables.drop_slot`.
+
+        Args:
+            name: The connector; where there is none, nothing happens.
+            forget_offsets: Remove the position it had reached, too. Otherwise Connect keeps it, and a later connector
+                of the same name goes on there, without a snapshot.
+        """
+        if forget_offsets and self.status(name) is not None:
+            # Only a stopped connector lets go of its offsets; Connect says 500 until its tasks have ended.
+            self._call("PUT", f"connectors/{name}/stop")
+            self._call("DELETE", f"connectors/{name}/offsets")
         self._call("DELETE", f"connectors/{name}", missing_is_none=True)
 
     def restart(self, name: str) -> None:

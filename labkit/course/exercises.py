@@ -1,19 +1,21 @@
 """Exercise notebooks, made from their solutions.
 
-A solution notebook is the source. In its code cells the lines between ``# solution`` and ``# end of solution`` are what
-a learner is to write. The exercise has three dots there, and the solution folded away below the cell.
+A solution notebook is the source. In its code cells, the lines between ``# solution: answer`` and ``# end of solution``
+are what a learner is to write. The exercise has ``answer = ...`` there, and the solution folded away below the cell.
+A solution that yields no name, ``# solution`` alone, leaves three dots.
 """
 
 import re
-from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from labkit.errors import LabError
 
-BLOCK = re.compile(r"^(?P<indent> *)# solution\n(?P<code>.*?)^ *# end of solution$", re.DOTALL | re.MULTILINE)
-ASSIGNMENT = re.compile(r"^ *(?P<name>[A-Za-z_]\w*) *= ")
+BLOCK = re.compile(
+    r"^(?P<indent> *)# solution(: (?P<name>\w+))?\n(?P<code>.*?)^ *# end of solution$", re.DOTALL | re.MULTILINE
+)
+CHECK_OUTPUT = "nbval-check-output"
 
 FOLDED = """<details><summary><b>Solution</b></summary>
 
@@ -27,8 +29,6 @@ FOLDED = """<details><summary><b>Solution</b></summary>
 def make_exercise(solution: NotebookNode) -> NotebookNode:
     """The exercise of a solution notebook: without outputs, the solutions folded away.
 
-    A solution that is one assignment leaves its name: ``rows = ...``. Any other leaves ``...``.
-
     Raises:
         LabError: A solution is opened and never closed.
     """
@@ -40,6 +40,9 @@ def make_exercise(solution: NotebookNode) -> NotebookNode:
         if cell.cell_type != "code":
             continue
         copy.update(outputs=[], execution_count=None)
+        # There is no stored output left to compare with.
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != CHECK_OUTPUT]
+        copy.metadata = NotebookNode({**cell.metadata, "tags": tags} if tags else {})
         blocks = list(BLOCK.finditer(cell.source))
         if len(blocks) != cell.source.count("# solution"):
             raise LabError(f"cell {cell.get('id')}: a solution is not closed", "end it with: # end of solution")
@@ -50,22 +53,8 @@ def make_exercise(solution: NotebookNode) -> NotebookNode:
     return exercise
 
 
-def without_results(notebook: NotebookNode) -> dict[str, Any]:
-    """What two notebooks must share to count as the same: cells and metadata, but nothing that a run leaves."""
-    cells = [
-        {"id": cell.id, "type": cell.cell_type, "source": cell.source, "tags": cell.metadata.get("tags", [])}
-        for cell in notebook.cells
-    ]
-    return {"cells": cells, "kernelspec": notebook.metadata.get("kernelspec")}
-
-
 def _stub(block: re.Match[str]) -> str:
-    lines = block["code"].splitlines()
-    name = ASSIGNMENT.match(lines[0]) if lines else None
-    one_statement = name is not None and all(
-        line.startswith((block["indent"] + " ", ")", "]", "}")) or not line.strip() for line in lines[1:]
-    )
-    return f"{block['indent']}{name['name']} = ..." if name is not None and one_statement else f"{block['indent']}..."
+    return f"{block['indent']}{block['name']} = ..." if block["name"] else f"{block['indent']}..."
 
 
 def _unindented(block: re.Match[str]) -> str:

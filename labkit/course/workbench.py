@@ -82,7 +82,7 @@ class Workbench:
     def _remove_once(self) -> None:
         for name in self._lab.connect.names():
             if name.startswith(self.prefix):
-                self._lab.connect.delete(name)
+                self._lab.connect.delete(name, forget_offsets=True)
         with self._connect() as connection:
             connection.execute(END_READERS, [self.prefix])
             connection.execute(DROP_SLOTS, [self.prefix])

@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
-from labkit.stream.topics import CLIENT, offset_range
+from labkit.stream.topics import CLIENT, MissingTopicError, offset_range
 
 
 def open_reader(servers: str, positions: Mapping[TopicPartition, int], **options: Any) -> KafkaConsumer:
@@ -64,14 +64,14 @@ def read_to_present_end(servers: str, topic: str) -> Iterator[ConsumerRecord]:
 
 
 def wait_for_records(servers: str, topic: str, count: int, timeout_s: float = 60.0) -> None:
-    """Wait until a topic holds at least so many committed records.
+    """Wait until a topic holds at least so many committed records. It may be made by the first of them.
 
     Raises:
-        LabError: It did not in time; the message says how many it holds.
+        MissingTopicError: The topic was not made in time.
+        LabError: It did not fill in time; the message says how many it holds.
     """
-    positions = {partition: first for partition, (first, _) in offset_range(servers, topic).items()}
-    consumer = open_reader(servers, positions)
     deadline = time.monotonic() + timeout_s
+    consumer = open_reader(servers, _first_offsets(servers, topic, deadline))
     seen = 0
     try:
         while seen < count:
@@ -83,6 +83,16 @@ def wait_for_records(servers: str, topic: str, count: int, timeout_s: float = 60
                 )
     finally:
         consumer.close()
+
+
+def _first_offsets(servers: str, topic: str, deadline: float) -> Mapping[TopicPartition, int]:
+    while True:
+        try:
+            return {partition: first for partition, (first, _) in offset_range(servers, topic).items()}
+        except MissingTopicError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def count_records(servers: str, topic: str) -> tuple[int, int]:

@@ -27,6 +27,10 @@ reconnect, milliseconds. kafka-python's defaults, 30 s each, are a long silence 
 HEARTBEAT_CONFIG = {"retention.ms": "3600000", "segment.bytes": "1048576"}
 
 
+class MissingTopicError(LabError):
+    """There is no such topic, or none yet."""
+
+
 def create_topics(endpoints: Endpoints) -> None:
     """Make the lab's topics where they are missing, one partition each.
 
@@ -56,7 +60,8 @@ def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int,
     Transaction markers take offsets too: the difference is not a count of records.
 
     Raises:
-        LabError: There is no such topic, or the broker is away.
+        MissingTopicError: There is no such topic.
+        LabError: The broker is away.
     """
     try:
         consumer = KafkaConsumer(bootstrap_servers=servers, isolation_level="read_committed", **CLIENT)
@@ -65,7 +70,7 @@ def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int,
     try:
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:
-            raise LabError(f"there is no topic {topic!r}", "labkit up makes the lab's topics")
+            raise MissingTopicError(f"there is no topic {topic!r}", "labkit up makes the lab's topics")
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         first, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
         return {partition: (first[partition], end[partition]) for partition in partitions}
