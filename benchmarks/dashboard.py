@@ -4,7 +4,8 @@
 
 It starts a lab of its own, trains, opens the dashboard in Chromium, sends samples, and prints as JSON: frames a second
 and messages a second in the browser, resident memory of kernel and browser at the start and at the end, and whether the
-counters on the screen are exact at the end.
+counters on the screen are exact at the end. What the page itself holds (JavaScript objects and nodes) is counted after
+a garbage collection; the browser's resident memory contains garbage that it has not yet cared to collect.
 """
 
 import json
@@ -41,15 +42,28 @@ def memory_mib(pattern: str) -> float:
     return round(total, 1)
 
 
+def page_holds(page: Page) -> dict[str, float]:
+    """What is alive in the page after a garbage collection: JavaScript objects in MiB, and nodes."""
+    session = page.context.new_cdp_session(page)
+    for domain in ("HeapProfiler", "Performance"):
+        session.send(f"{domain}.enable")
+    session.send("HeapProfiler.collectGarbage")
+    metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+    session.detach()
+    return {"heap_mib": round(metrics["JSHeapUsedSize"] / 2**20, 1), "nodes": metrics["Nodes"]}
+
+
 def sample(messages: list[int], page: Page) -> dict[str, float]:
     """Counters and memory now."""
     page.wait_for_timeout(1)  # Lets Playwright take in the messages that have come.
+    holds = page_holds(page)
     return {
         "at": time.monotonic(),
         "frames": page.evaluate("window.frames_drawn"),
         "messages": messages[0],
         "kernel_mib": memory_mib("ipykernel_launcher"),
         "browser_mib": memory_mib("chrom.*--type=renderer"),
+        **holds,
     }
 
 
@@ -79,6 +93,8 @@ def follow(lab: Lab, page: Page, rate: float, seconds: float, messages: list[int
         "messages_a_second": round((last["messages"] - first["messages"]) / took, 1),
         "kernel_mib": [first["kernel_mib"], last["kernel_mib"]],
         "browser_mib": [first["browser_mib"], last["browser_mib"]],
+        "page_heap_mib": [first["heap_mib"], last["heap_mib"]],
+        "page_nodes": [first["nodes"], last["nodes"]],
         "counters_shown": shown,
         "counters_exact": shown == wanted,
         "ledger_balanced": ledger.balanced,

@@ -349,6 +349,26 @@ class Lab:
                 return ledger
             time.sleep(0.3)
 
+    def settle(self, timeout_s: float = 60.0) -> Ledger:
+        """Wait until all that was committed is captured, scored, and read by this process's live view.
+
+        Returns:
+            The ledger then.
+
+        Raises:
+            LabError: Something has not arrived in time.
+        """
+        ledger = self.ledger(wait_s=timeout_s)
+        if ledger.lost:
+            raise LabError(f"{ledger.lost} changes have not arrived after {timeout_s:.0f} s", "labkit status")
+
+        def caught_up() -> bool:
+            state = self.view.state()
+            return state.events_seen >= ledger.events and state.predictions_seen >= ledger.predictions
+
+        self.wait_until(caught_up, "the live view has read all of it", timeout_s)
+        return ledger
+
     def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
         """Wait until something is so.
 

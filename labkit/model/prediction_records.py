@@ -44,11 +44,12 @@ def decode_prediction(record: ConsumerRecord) -> Prediction:
     return prediction
 
 
-def read_predictions(servers: str) -> tuple[list[Prediction], int]:
+def read_predictions(servers: str, *, since_reset: bool = False) -> tuple[list[Prediction], int]:
     """All predictions there are now, in the order of their records.
 
     Args:
         servers: Kafka's bootstrap servers.
+        since_reset: Only those that scores count: behind the last mark.
 
     Returns:
         The predictions, and how many records in their topic are neither predictions nor marks.
@@ -60,6 +61,9 @@ def read_predictions(servers: str) -> tuple[list[Prediction], int]:
     foreign = 0
     for record in read_to_present_end(servers, PREDICTIONS_TOPIC):
         if is_reset(record):
+            if since_reset:
+                predictions.clear()
+                foreign = 0
             continue
         try:
             predictions.append(decode_prediction(record))
