@@ -4,10 +4,16 @@ PYTHON3 ?= python3
 LABKIT = .venv/bin/labkit
 NOTEBOOK ?= 01_first_digit.ipynb
 
-.PHONY: lab demo test lint notebooks exercises pictures setup setup-dev chromium down lock help
+ROOM ?= build/room
+ifdef MIRROR
+export LABKIT_MIRROR := $(MIRROR)
+endif
+
+.PHONY: lab room serve-room demo test lint notebooks exercises pictures setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab"
+	@echo "make room   gather all that the lab fetches, for a room without internet; make serve-room serves it"
 	@echo "make demo   the whole way without a browser, measured"
 	@echo "make test   set up and run every check"
 	@echo "make notebooks   run every solution, store its outputs, make the exercises"
@@ -17,6 +23,12 @@ help:
 
 lab: setup
 	@$(LABKIT) lab $(NOTEBOOK)
+
+room: setup
+	@.venv/bin/python tools/room.py fill $(ROOM)
+
+serve-room: setup
+	@.venv/bin/python tools/room.py serve $(ROOM)
 
 demo: setup
 	@$(LABKIT) demo

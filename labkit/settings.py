@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """The lab's own folder: data, logs, models. One lab a folder."""
     cache_dir: Path = Field(default_factory=lambda: platformdirs.user_cache_path("labkit"))
     """Fetched jars, shared by every clone of this user."""
+    mirror: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Base URL of a machine in the room that serves what the lab fetches, see tools/room.py; empty for the internet."""
 
     postgres_port: Port = 5432
     kafka_port: Port = 9092

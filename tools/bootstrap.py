@@ -1,7 +1,8 @@
 """Make .venv with everything the lab needs, from any Python 3 and nothing else.
 
 uv is taken from the PATH, or installed once into the user's cache folder. It finds or fetches a Python that fits and
-installs the locked packages. A second run with nothing changed does nothing.
+installs the locked packages. A second run with nothing changed does nothing. LABKIT_MIRROR names a machine in the room
+that serves all of it (tools/room.py), where there is no internet.
 
 Usage: python3 tools/bootstrap.py [requirements.txt ...]
 """
@@ -13,11 +14,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 WANTED_PYTHON = ">=3.11,<3.13"
+MIRROR = os.environ.get("LABKIT_MIRROR", "").rstrip("/")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
 
 
@@ -33,6 +36,11 @@ def run(*command, quiet=False):
     """Run a command; True if it succeeded."""
     output = subprocess.DEVNULL if quiet else None
     return subprocess.call([str(part) for part in command], stdout=output, stderr=output) == 0
+
+
+def from_mirror():
+    """Options that make uv and pip take packages from the machine in the room, where there is one."""
+    return ["--no-index", "--find-links", MIRROR + "/wheels/"] if MIRROR else []
 
 
 def find_uv():
@@ -51,6 +59,8 @@ def find_uv():
         "install",
         "-q",
         "--disable-pip-version-check",
+        *from_mirror(),
+        *(["--trusted-host", urlsplit(MIRROR).hostname] if MIRROR else []),
         "--require-hashes",
         "-r",
         ROOT / "requirements-uv.txt",
@@ -100,12 +110,14 @@ def install(uv, requirements):
     say("installing locked packages from " + ", ".join(path.name for path in requirements) + " (about 2 GB on disk)")
     for old in set(VENV.glob(".installed-*")) - set(VENV.glob(".installed-" + digest + "-*")):
         old.unlink()
-    arguments = ["pip", "install", "--python", PYTHON, "--require-hashes"]
+    arguments = ["pip", "install", "--python", PYTHON, *from_mirror(), "--require-hashes"]
     for path in requirements:
         arguments += ["-r", path]
     if not run(uv, *arguments) and not run(uv, "--offline", *arguments):
         raise SetupError(
-            "packages could not be installed: check network and disk space, then run the same command again"
+            "packages could not be installed: check "
+            + (MIRROR + ", which must have them for this kind of machine," if MIRROR else "network")
+            + " and disk space, then run the same command again"
         )
     # The package itself, editable; its build backend is among the locked packages.
     itself = ["pip", "install", "-q", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--offline", "-e", ROOT]

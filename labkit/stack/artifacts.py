@@ -1,4 +1,4 @@
-"""The jars the lab runs: fetched once from Maven's central repository, checked, kept for every clone of this user."""
+"""The jars the lab runs: fetched once, from Maven's central repository or a machine in the room; checked and kept."""
 
 import hashlib
 import os
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
 from filelock import FileLock
 from jgo.maven import MavenContext
 
@@ -65,13 +66,15 @@ class ArtifactCache:
     Args:
         folder: The cache folder; made when needed.
         lock_file: The list of artifacts.
+        mirror: Base URL of a machine in the room that serves them; empty for Maven's central repository.
 
     Raises:
         LabError: The folder cannot be written.
     """
 
-    def __init__(self, folder: Path, lock_file: Path = LOCK_FILE) -> None:
+    def __init__(self, folder: Path, lock_file: Path = LOCK_FILE, mirror: str = "") -> None:
         self.folder = folder
+        self._mirror = mirror.rstrip("/")
         self.jars = folder / "jars"
         self._lock_file = lock_file
         try:
@@ -130,18 +133,18 @@ class ArtifactCache:
                     raise
 
     def _fetch_one(self, artifact: Artifact) -> None:
-        group, name, version, *rest = artifact.coordinate.split(":")
-        classifier, packaging = rest or ("", "jar")
-        # jgo writes straight to its target: give it a folder of its own, so that a torn download never looks whole.
+        # A file is written straight to its target: give it a folder of its own, so that a torn download never looks
+        # whole.
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".fetch-") as folder:
-            maven = MavenContext(repo_cache=Path(folder), timeout=60)
-            component = maven.project(group, name).at_version(version)
+            download = self._from_mirror if self._mirror else self._from_maven
             try:
-                fetched = component.artifact(classifier=classifier, packaging=packaging).resolve()
+                fetched = download(artifact, Path(folder))
             except Exception as error:
                 raise LabError(
                     f"could not fetch {artifact.coordinate}: {error}",
-                    "check the network, then run the same command again; what has been fetched is kept",
+                    f"check that {self._mirror} can be reached"
+                    if self._mirror
+                    else "check the network, then run the same command again; what has been fetched is kept",
                 ) from error
             found = sha256(fetched)
             if found != artifact.sha256:
@@ -150,6 +153,24 @@ class ArtifactCache:
                     "run the same command again; if it stays, a proxy on the way changes files",
                 )
             os.replace(fetched, self.path(artifact))
+
+    @staticmethod
+    def _from_maven(artifact: Artifact, folder: Path) -> Path:
+        group, name, version, *rest = artifact.coordinate.split(":")
+        classifier, packaging = rest or ("", "jar")
+        component = MavenContext(repo_cache=folder, timeout=60).project(group, name).at_version(version)
+        return component.artifact(classifier=classifier, packaging=packaging).resolve()
+
+    def _from_mirror(self, artifact: Artifact, folder: Path) -> Path:
+        target = folder / artifact.filename
+        with requests.Session() as session:
+            # The machine stands in the room: no proxy that the environment names can reach it.
+            session.trust_env = False
+            with session.get(f"{self._mirror}/jars/{artifact.filename}", stream=True, timeout=60) as answer:
+                answer.raise_for_status()
+                with target.open("wb") as file:
+                    file.writelines(answer.iter_content(2**20))
+        return target
 
     def unpack_plugin(self) -> Path:
         """Unpack the Debezium connector once.

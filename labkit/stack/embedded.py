@@ -161,7 +161,7 @@ class EmbeddedStack:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
     def _start(self, report: Report) -> Endpoints:
-        cache = ArtifactCache(self.settings.cache_dir)
+        cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
         cache.fetch(report=report)
         classpath = cache.paths("kafka")
         (ecj,) = cache.paths("ecj")
