@@ -18,6 +18,11 @@ PATIENCE_S = 20.0
 END_READERS: LiteralString = (
     "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE starts_with(slot_name, %s) AND active"
 )
+# A connector that starts on a lost slot waits for it for half an hour, and cannot be stopped meanwhile.
+DROP_LOST_SLOTS: LiteralString = (
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+    "WHERE starts_with(slot_name, %s) AND wal_status = 'lost' AND NOT active"
+)
 DROP_SLOTS: LiteralString = (
     "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
     "WHERE starts_with(slot_name, %s) AND NOT active"
@@ -80,6 +85,8 @@ class Workbench:
             time.sleep(0.3)
 
     def _remove_once(self) -> None:
+        with self._connect() as connection:
+            connection.execute(DROP_LOST_SLOTS, [self.prefix])
         for name in self._lab.connect.names():
             if name.startswith(self.prefix):
                 self._lab.connect.delete(name, forget_offsets=True)

@@ -81,7 +81,7 @@ class EmbeddedStack:
                 self._start_stopped()
             else:
                 self._stop_orphans()
-                endpoints = self._start(report)
+                return self._start(report)
             self._wait(endpoints, report)
             return endpoints
         finally:
@@ -161,6 +161,15 @@ class EmbeddedStack:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
     def _start(self, report: Report) -> Endpoints:
+        classpath, plugins = self._prepare_jars(report)
+        # A port that is free is taken only once its server listens: another lab of this user must not choose meanwhile.
+        with FileLock(self.settings.cache_dir / "ports.lock"):
+            endpoints = self._start_servers(classpath, plugins, report)
+            self._wait(endpoints, report)
+        return endpoints
+
+    def _prepare_jars(self, report: Report) -> tuple[list[Path], list[Path]]:
+        """Fetch, unpack and compile what is missing; return Kafka's jars, and the folders of Connect's plugins."""
         cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
         cache.fetch(report=report)
         classpath = cache.paths("kafka")
@@ -169,10 +178,12 @@ class EmbeddedStack:
             debezium = cache.unpack_plugin()
             transforms = cache.folder / "plugins" / "labkit-transforms"
             build_transform(classpath, ecj, kafka.JAVA, transforms / "mnist-to-csv.jar")
+        return classpath, [debezium, transforms]
 
+    def _start_servers(self, classpath: list[Path], plugins: list[Path], report: Report) -> Endpoints:
         where = postgres.place(self.settings)
         endpoints = self._choose_endpoints(report)
-        kafka.write_config(self.settings, endpoints, [debezium, transforms])
+        kafka.write_config(self.settings, endpoints, plugins)
         report("servers: preparing the database cluster and Kafka's storage")
         with ThreadPoolExecutor(2) as pool:
             cluster = pool.submit(postgres.prepare, where, endpoints.admin_password)
