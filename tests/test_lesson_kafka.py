@@ -17,7 +17,7 @@ from kafka.admin import NewTopic
 from labkit import Lab, LabError
 from labkit.course import Workbench
 from labkit.course import kafka_basics as check
-from labkit.course.kafka_processes import Process
+from labkit.course.processes import Process
 from labkit.stream.reading import read_to_present_end
 from labkit.stream.topics import CLIENT
 
@@ -304,7 +304,7 @@ def test_a_process_that_fails_says_why() -> None:
 def test_a_process_ends_with_a_kernel_that_is_killed() -> None:
     notebook = textwrap.dedent("""
         import time
-        from labkit.course.kafka_processes import Process
+        from labkit.course.processes import Process
         from tests.test_lesson_kafka import _for_ever
         with Process(_for_ever) as process:
             process.read_lines(1)
