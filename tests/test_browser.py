@@ -1,6 +1,7 @@
 """The lab as its users meet it: JupyterLab in a real browser, on the real servers."""
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from labkit.model.prediction_records import read_predictions
 from labkit.settings import CHECKOUT
 from tests.accounts import score_since_reset
 from tests.hands import drawn_digits
-from tools.notebook_browser import chromium, jupyter, region, run_first_cell, set_theme
+from tools.notebook_browser import NOTEBOOK, chromium, jupyter, region, run_first_cell, set_theme
 
 PICTURES = CHECKOUT / "build" / "screenshots"
 DRAWINGS_SEED = 7
@@ -22,10 +23,16 @@ CELLS = ["from labkit import Lab\n\nlab = Lab()\ndashboard = lab.dashboard()\nda
 
 
 @pytest.fixture(scope="module")
-def page(scoring_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the notebooks are."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.fixture(scope="module")
+def page(scoring_lab: Lab, folder: Path) -> Iterator[Page]:
     """The notebook open in Chromium, the dashboard live."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with jupyter(tmp_path_factory.mktemp("notebooks"), CELLS) as address, chromium(address) as page:
+    with jupyter(folder, CELLS) as address, chromium(address) as page:
         expect(region(page, "draw a digit")).to_be_visible(timeout=60_000)
         yield page
 
@@ -260,6 +267,23 @@ def test_pictures_for_the_eye(page: Page, name: str, width: int, height: int) ->
     box = pad.bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, "the pad does not fit the screen"
     page.screenshot(path=Path(PICTURES, f"{name}.png"))
+
+
+def test_two_dashboards_show_the_same_figures(page: Page, folder: Path, scoring_lab: Lab) -> None:
+    shutil.copy(folder / NOTEBOOK, folder / "second.ipynb")
+    second = page.context.new_page()
+    try:
+        second.goto(page.url.replace(NOTEBOOK, "second.ipynb"))
+        run_first_cell(second)
+        scoring_lab.sender.send(30, 30)
+        ledger = scoring_lab.settle()
+        score = score_since_reset(scoring_lab)
+        for each in (page, second):
+            expect(each.locator(".labkit-bar dd").first).to_have_text(f"{ledger.events:,}", timeout=30_000)
+            counts = region(each, "score").locator(".lk-counts").first
+            expect(counts).to_contain_text(f"{score.correct:,} right of {score.counted:,}", timeout=30_000)
+    finally:
+        second.close()
 
 
 def test_a_running_cell_does_not_freeze_the_dashboard(page: Page, scoring_lab: Lab) -> None:

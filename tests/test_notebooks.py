@@ -12,6 +12,7 @@ import psutil
 import psycopg
 import pytest
 from kafka import KafkaAdminClient
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from labkit import Lab
@@ -126,6 +127,17 @@ def test_the_course_one_after_the_other_by_nbval(folder: Path, newcomers_lab: La
     )
     assert result.returncode == 0, result.stdout[-4000:]
     assert leftovers(newcomers_lab) == set()
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_html_without_a_kernel_shows_pictures_and_no_blanks(lesson: str) -> None:
+    html, _ = HTMLExporter().from_filename(str(SOLUTIONS / lesson))
+    document = nbformat.read(SOLUTIONS / lesson, as_version=4)
+    plots = sum("image/png" in out.get("data", {}) for out in outputs(document))
+    assert html.count('<img alt="No description has been provided for this image"') == plots > 0
+    dashboards = sum("dashboard = lab.dashboard()" in cell.source for cell in document.cells)
+    assert html.count('class="labkit-still"') == dashboards
+    assert "application/vnd.jupyter.widget-view+json" not in html, "a widget without a kernel is a blank"
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

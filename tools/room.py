@@ -3,7 +3,7 @@
     python tools/room.py fill build/room     packages, jars and the project itself, some 600 MB
     python tools/room.py serve build/room    serves them until Ctrl-C, and prints what attendees type
 
-The packages are those for this kind of machine (system, processor, Python's version); `--platform` adds other ones.
+The packages are those for this kind of machine: system, processor, Python's version.
 """
 
 import shutil
@@ -37,14 +37,11 @@ def say(line: str) -> None:
 @app.command()
 def fill(
     folder: Path,
-    platform: Annotated[
-        list[str] | None, typer.Option(help="A wheel platform more, such as macosx_12_0_arm64.")
-    ] = None,
     lock: Annotated[list[Path] | None, typer.Option(help="Lock files; by default all that make lab needs.")] = None,
 ) -> None:
     """Gather everything. A second run fetches only what is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    _gather_wheels(folder / "wheels", lock or list(LOCKS), platform or [])
+    _gather_wheels(folder / "wheels", lock or list(LOCKS))
     _gather_jars(folder / "jars")
     _gather_project(folder / PROJECT)
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -84,19 +81,17 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def _gather_wheels(folder: Path, locks: list[Path], platforms: list[str]) -> None:
+def _gather_wheels(folder: Path, locks: list[Path]) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     say(f"packages for Python {version}")
     with tempfile.TemporaryDirectory() as temporary:
         # uv cannot download without installing; pip can, and an environment of uv's has none.
         subprocess.run([sys.executable, "-m", "venv", temporary], check=True)
         pip = [f"{temporary}/bin/python", "-m", "pip", "download", "--disable-pip-version-check", "-q"]
-        for platform in [None, *platforms]:
-            other = ["--platform", platform] if platform else []
-            for lock in locks:
-                options = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--dest", str(folder), *other]
-                if subprocess.call([*pip, *options, "-r", str(lock)]):
-                    raise LabError(f"the packages of {lock.name} could not be fetched", "check the network, try again")
+        options = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+        for lock in locks:
+            if subprocess.call([*pip, *options, "-r", str(lock)]):
+                raise LabError(f"the packages of {lock.name} could not be fetched", "check the network, try again")
     say(f"{len(list(folder.glob('*.whl')))} packages")
 
 
