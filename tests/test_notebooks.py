@@ -1,6 +1,7 @@
 """Every lesson on the real servers: alone, twice in a row, solved and unsolved, and nothing left behind."""
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from labkit.settings import CHECKOUT, load_settings
 from labkit.stream.topics import CLIENT
 from tools.make_exercises import NOTEBOOKS, SOLUTIONS, exercise_text
 
+FOLDERS = (SOLUTIONS, NOTEBOOKS)
 LESSONS = sorted(path.name for path in SOLUTIONS.glob("*.ipynb"))
 PARAMETERS = {"01_first_digit.ipynb": {"samples": 7}}
 INTERNAL_TOPICS = ("__", "connect-")
@@ -115,18 +117,28 @@ def test_alone_solved_then_unsolved_and_nothing_left(lesson: str, newcomers_lab:
         assert pictures, "the dashboard leaves a picture"
 
 
-@pytest.mark.parametrize("folder", [SOLUTIONS, NOTEBOOKS], ids=["solutions", "exercises"])
-def test_the_course_one_after_the_other_by_nbval(folder: Path, newcomers_lab: Lab) -> None:
+@pytest.mark.timeout(COURSE_TIMEOUT_S + 120)
+def test_the_course_one_after_the_other_by_nbval(tmp_path: Path) -> None:
+    """Solutions and exercises, each in a lab of its own, side by side: most of a lesson is waiting for servers."""
     options = ["--nbval-lax", f"--nbval-cell-timeout={CELL_TIMEOUT_S}", "-p", "no:cacheprovider", "-q"]
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *(folder / lesson for lesson in LESSONS)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        timeout=COURSE_TIMEOUT_S,
-    )
-    assert result.returncode == 0, result.stdout[-4000:]
-    assert leftovers(newcomers_lab) == set()
+    labs = {folder: Lab(load_settings().model_copy(update={"home": tmp_path / folder.name})) for folder in FOLDERS}
+    runs: dict[Path, subprocess.Popen[bytes]] = {}
+    try:
+        for folder, lab in labs.items():
+            runs[folder] = subprocess.Popen(
+                [sys.executable, "-m", "pytest", *options, *(folder / lesson for lesson in LESSONS)],
+                stdout=(tmp_path / f"{folder.name}.log").open("w"),
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=os.environ | {"LABKIT_HOME": str(lab.settings.home)},
+            )
+        for folder, run_of_folder in runs.items():
+            assert run_of_folder.wait(COURSE_TIMEOUT_S) == 0, (tmp_path / f"{folder.name}.log").read_text()[-4000:]
+            assert leftovers(labs[folder]) == set()
+    finally:
+        for folder, lab in labs.items():
+            runs[folder].kill()
+            lab.down(report=lambda _: None)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

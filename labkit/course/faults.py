@@ -11,6 +11,7 @@ from labkit.lab import Lab
 from labkit.model.prediction_records import read_predictions
 from labkit.settings import TEST_TABLE
 from labkit.stream.reading import read_to_present_end
+from labkit.stream.topics import MissingTopicError
 
 ID_HEADER = "id"
 SETTLE_S = 60.0
@@ -107,6 +108,9 @@ def missing_rows(answer: object, lab: Lab, table: str, topic: str) -> str:
 
 
 def ids_in(lab: Lab, topic: str) -> set[int]:
-    """The row ids that a topic's records tell in their header ``id``."""
-    headers = (header for record in read_to_present_end(lab.kafka, topic) for header in record.headers)
+    """The row ids that a topic's records tell in their header ``id``; none where the topic has not been made yet."""
+    try:
+        headers = [header for record in read_to_present_end(lab.kafka, topic) for header in record.headers]
+    except MissingTopicError:
+        return set()
     return {int(value) for name, value in headers if name == ID_HEADER}
