@@ -271,7 +271,9 @@ def test_pictures_for_the_eye(page: Page, name: str, width: int, height: int) ->
 
 def test_two_dashboards_show_the_same_figures(page: Page, folder: Path, scoring_lab: Lab) -> None:
     shutil.copy(folder / NOTEBOOK, folder / "second.ipynb")
-    second = page.context.new_page()
+    assert page.context.browser is not None
+    # Another window with the same log-in.
+    second = page.context.browser.new_context(storage_state=page.context.storage_state()).new_page()
     try:
         second.goto(page.url.replace(NOTEBOOK, "second.ipynb"))
         run_first_cell(second)
@@ -283,7 +285,7 @@ def test_two_dashboards_show_the_same_figures(page: Page, folder: Path, scoring_
             counts = region(each, "score").locator(".lk-counts").first
             expect(counts).to_contain_text(f"{score.correct:,} right of {score.counted:,}", timeout=30_000)
     finally:
-        second.close()
+        second.context.close()
 
 
 def test_a_running_cell_does_not_freeze_the_dashboard(page: Page, scoring_lab: Lab) -> None:
