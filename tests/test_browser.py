@@ -34,6 +34,9 @@ def page(scoring_lab: Lab, folder: Path) -> Iterator[Page]:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with jupyter(folder, CELLS) as address, chromium(address) as page:
         expect(region(page, "draw a digit")).to_be_visible(timeout=60_000)
+        # A new screen reads the whole past first, the training digits included.
+        events = scoring_lab.ledger(wait_s=30).events
+        expect(page.locator(".labkit-bar dd").first).to_have_text(f"{events:,}", timeout=60_000)
         yield page
 
 
