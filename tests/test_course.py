@@ -49,6 +49,8 @@ def test_a_solution_that_is_not_closed_is_refused() -> None:
 def _is_three(answer: object) -> str:
     if answer == "away":
         raise LabError("the broker is away", "labkit up")
+    if answer == "cleared":
+        raise psycopg.errors.UndefinedTable("no such table")
     if answer != 3:
         raise WrongAnswer(f"<{answer}> is not three.")
     return "Three it is."
@@ -62,6 +64,7 @@ def _is_three(answer: object) -> str:
         (..., "open", "three dots"),
         (None, "open", "three dots"),
         ("away", "unchecked", "labkit up"),
+        ("cleared", "unchecked", "no such table → run the lesson's cells in order"),
     ],
 )
 def test_a_verdict_says_what_it_is_by_word_and_sign(answer: object, kind: str, words: str) -> None:

@@ -30,7 +30,8 @@ def lost_in_crash(answer: object, lab: Lab) -> str:
     if given == ledger.lost:
         return (
             f"The ledger says so: of {ledger.events:,} changes {ledger.lost} were lost and {ledger.duplicated} "
-            "counted twice. They waited: in the log, in Kafka, in the sender."
+            "counted twice. They waited in PostgreSQL's log until Kafka was back; what Kafka already held was still on "
+            "its disk."
         )
     raise WrongAnswer(
         f"The ledger counts {ledger.lost} lost of {ledger.events:,} changes. Who held the others while Kafka was away?"

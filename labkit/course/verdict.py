@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec
 
+import psycopg
+
 from labkit.errors import LabError
 
 Rest = ParamSpec("Rest")
@@ -63,6 +65,9 @@ def check(
             return Verdict("right", function(answer, *args, **kwargs))
         except WrongAnswer as wrong:
             return Verdict("wrong", str(wrong))
+        except psycopg.Error as error:
+            reason = f"PostgreSQL: {str(error).strip()} → run the lesson's cells in order"
+            return Verdict("unchecked", f"This could not be checked. {reason}")
         except LabError as error:
             return Verdict("unchecked", f"This could not be checked: {error}")
 

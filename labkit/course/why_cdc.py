@@ -75,7 +75,7 @@ def captured_deletes(answer: object, lab: Lab, topic: str) -> str:
     records = list(read_to_present_end(lab.kafka, topic))
     deletes = sum(_operation(record) == "d" for record in records)
     if given == deletes:
-        return f"{deletes} deletes came, each with the row as it last was. No query could have found them."
+        return f"{deletes} deletes came, each with the key of the row that is gone. The polls saw none of them."
     if given == 2 * deletes:
         raise WrongAnswer("After each delete comes a tombstone, a record without a value. Count the deletes only.")
     raise WrongAnswer("It is another number. A delete is a record whose value has the op 'd'.")
