@@ -4,11 +4,12 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-import papermill
 import psutil
 import psycopg
 import pytest
@@ -31,26 +32,57 @@ CELL_TIMEOUT_S = 300
 COURSE_TIMEOUT_S = 900
 
 
-@pytest.fixture
-def newcomers_lab(tmp_path: Path) -> Iterator[Lab]:
-    """What a newcomer has: an empty lab that is not even started. The notebooks' kernels find it by the environment."""
-    lab = Lab(load_settings().model_copy(update={"home": tmp_path / "lab"}))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LABKIT_HOME", str(lab.settings.home))
-        yield lab
-    lab.down(report=lambda _: None)
+@dataclass(frozen=True)
+class LessonRun:
+    """A lesson run in an empty lab of its own, solved and then unsolved.
+
+    Attributes:
+        solved: The solution, with its outputs.
+        unsolved: The exercises, with theirs.
+        left: What each run left on the servers and on the machine.
+    """
+
+    solved: NotebookNode
+    unsolved: NotebookNode
+    left: Sequence[set[str]]
 
 
-def run(notebook: Path, output: Path) -> NotebookNode:
+@pytest.fixture(scope="module")
+def lesson_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future[LessonRun]]]:
+    """Every lesson's run to come, by its name. Two lessons at a time: much of a lesson is waiting for servers."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        runs = {lesson: pool.submit(run_lesson, lesson, tmp_path_factory.mktemp("lesson")) for lesson in LESSONS}
+        yield runs
+        for ahead in runs.values():
+            ahead.cancel()  # Where tests were left out or broken off.
+
+
+def run_lesson(lesson: str, folder: Path) -> LessonRun:
+    """Run a lesson as a newcomer does, in a lab that is not even started; the notebook's kernel finds it."""
+    lab = Lab(load_settings().model_copy(update={"home": folder / "lab"}))
+    left: list[set[str]] = []
+    try:
+        solved = run(SOLUTIONS / lesson, folder / "solved.ipynb", lab)
+        left.append(leftovers(lab))
+        unsolved = run(NOTEBOOKS / lesson, folder / "unsolved.ipynb", lab)
+        left.append(leftovers(lab))
+    finally:
+        lab.down(report=lambda _: None)
+    return LessonRun(solved, unsolved, left)
+
+
+def run(notebook: Path, output: Path, lab: Lab) -> NotebookNode:
     """Run a notebook in a fresh kernel by papermill; return it with its outputs."""
-    papermill.execute_notebook(
-        notebook,
-        output,
-        parameters=PARAMETERS.get(notebook.name),
-        cwd=notebook.parent,
-        execution_timeout=CELL_TIMEOUT_S,
-        progress_bar=False,
+    options = ["--no-progress-bar", f"--execution-timeout={CELL_TIMEOUT_S}", f"--cwd={notebook.parent}"]
+    for name, value in PARAMETERS.get(notebook.name, {}).items():
+        options += ["-p", name, str(value)]
+    papermill = subprocess.run(
+        [sys.executable, "-m", "papermill", *options, notebook, output],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"LABKIT_HOME": str(lab.settings.home)},
     )
+    assert papermill.returncode == 0, papermill.stderr[-4000:]
     return nbformat.read(output, as_version=4)
 
 
@@ -99,18 +131,17 @@ def _strangers(lab: Lab) -> Iterator[psutil.Process]:
             continue  # Gone in the meantime, or somebody else's.
 
 
+@pytest.mark.timeout(COURSE_TIMEOUT_S)
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_alone_solved_then_unsolved_and_nothing_left(lesson: str, newcomers_lab: Lab, tmp_path: Path) -> None:
-    solved = run(SOLUTIONS / lesson, tmp_path / f"solved-{lesson}")
+def test_alone_solved_then_unsolved_and_nothing_left(lesson: str, lesson_runs: Mapping[str, Future[LessonRun]]) -> None:
+    lesson_run = lesson_runs[lesson].result()
+    solved = lesson_run.solved
     assert [verdict for verdict in verdicts(solved) if not verdict.startswith("✓")] == []
     assert len(verdicts(solved)) == sum(cell.source.count("# solution") for cell in solved.cells)
     quiet = [out.text for out in outputs(solved) if out.output_type == "stream" and out.name == "stderr"]
     assert [text for text in quiet if text.strip()] == [], "a lesson's cells are quiet"
-    assert leftovers(newcomers_lab) == set()
-
-    unsolved = run(NOTEBOOKS / lesson, tmp_path / f"unsolved-{lesson}")
-    assert {verdict[0] for verdict in verdicts(unsolved)} == {"○"}
-    assert leftovers(newcomers_lab) == set()
+    assert {verdict[0] for verdict in verdicts(lesson_run.unsolved)} == {"○"}
+    assert lesson_run.left == [set(), set()]
 
     if any("lab.dashboard()" in cell.source for cell in solved.cells):
         pictures = [out for out in outputs(solved) if "labkit-still" in str(out.get("data", {}).get("text/html", ""))]
@@ -136,8 +167,9 @@ def test_the_course_one_after_the_other_by_nbval(tmp_path: Path) -> None:
             assert run_of_folder.wait(COURSE_TIMEOUT_S) == 0, (tmp_path / f"{folder.name}.log").read_text()[-4000:]
             assert leftovers(labs[folder]) == set()
     finally:
-        for folder, lab in labs.items():
-            runs[folder].kill()
+        for run_of_folder in runs.values():
+            run_of_folder.kill()
+        for lab in labs.values():
             lab.down(report=lambda _: None)
 
 

@@ -22,7 +22,7 @@ import psutil
 from filelock import FileLock, Timeout
 from supervisor.xmlrpc import SupervisorTransport
 
-from labkit.capture.transform import build_transform
+from labkit.capture.java_plugins import build_plugins
 from labkit.errors import LabError
 from labkit.settings import Endpoints, Settings, endpoints_file, load_endpoints
 from labkit.stack import health, kafka, postgres
@@ -176,9 +176,9 @@ class EmbeddedStack:
         (ecj,) = cache.paths("ecj")
         with FileLock(cache.folder / "fetch.lock"):
             debezium = cache.unpack_plugin()
-            transforms = cache.folder / "plugins" / "labkit-transforms"
-            build_transform(classpath, ecj, kafka.JAVA, transforms / "mnist-to-csv.jar")
-        return classpath, [debezium, transforms]
+            own = cache.folder / "plugins" / "labkit"
+            build_plugins(classpath, ecj, kafka.JAVA, own / "labkit-plugins.jar")
+        return classpath, [debezium, own]
 
     def _start_servers(self, classpath: list[Path], plugins: list[Path], report: Report) -> Endpoints:
         where = postgres.place(self.settings)

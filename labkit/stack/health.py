@@ -11,6 +11,8 @@ from kafka.errors import KafkaError
 from labkit.settings import Endpoints
 
 QUICK: Mapping[str, Any] = {"request_timeout_ms": 3000, "bootstrap_timeout_ms": 2000}
+CONNECT_PATIENCE_S = 15.0
+"""Connect itself waits ten seconds for its worker before it says that this is not ready."""
 
 
 def checks(endpoints: Endpoints) -> Mapping[str, Callable[[], str]]:
@@ -55,7 +57,11 @@ def _connect(endpoints: Endpoints) -> str:
         with requests.Session() as session:
             # The worker is on this machine: no proxy that the environment names can reach it.
             session.trust_env = False
-            answer = session.get(f"{endpoints.connect}/connectors", timeout=3)
+            answer = session.get(f"{endpoints.connect}/health", timeout=CONNECT_PATIENCE_S)
     except requests.RequestException as error:
         return f"no answer: {type(error).__name__}"
-    return "" if answer.ok else f"HTTP {answer.status_code}"
+    if answer.ok:
+        return ""
+    # A worker that still starts, or is stuck at it, says what it is waiting for.
+    is_json = answer.headers.get("Content-Type") == "application/json"
+    return str(answer.json()["message"]) if is_json else f"HTTP {answer.status_code}"

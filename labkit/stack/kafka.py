@@ -57,6 +57,8 @@ key.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
 # Source offsets and records are written in one Kafka transaction: a killed worker repeats nothing.
 exactly.once.source.support=enabled
+# Ends what a killed worker has left open: the next would wait for it a minute, or for ever.
+rest.extension.classes=labkit.connect.LeftoverTransactions
 offset.flush.interval.ms=5000
 plugin.path={plugins}
 plugin.discovery=service_load

