@@ -177,6 +177,9 @@ class Lab:
         Raises:
             LabError: There are no training digits in Kafka.
         """
+        from labkit.model.whole_import import import_whole
+
+        import_whole("labkit.model.training")
         from labkit.model.training import train_from_topic
         from labkit.settings import CSV_PREFIX, table_topic
         from labkit.stream.reading import wait_for_records
