@@ -67,12 +67,12 @@ def _curve(*points: tuple[float, float]) -> Points:
     """A smooth line through some points, at a steady pace."""
     knots = np.array(points)
     pace = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
-    return CubicSpline(pace, knots)(np.linspace(0, pace[-1], 60))
+    return CubicSpline(pace, knots)(np.linspace(0, pace[-1], 24))
 
 
 def _line(*points: tuple[float, float]) -> Points:
     """Straight lines from point to point."""
-    parts = [np.linspace(start, end, 20) for start, end in itertools.pairwise(points)]
+    parts = [np.linspace(start, end, 6) for start, end in itertools.pairwise(points)]
     return np.concatenate(parts)
 
 

@@ -46,6 +46,7 @@ class Timeline(LiveWidget):
         super().__init__()
         self._scored: ScoredEvent | None = None
         self._painted: deque[tuple[float, float]] = deque(maxlen=PAINTS_KEPT)
+        self._painted_key: object = None
         self.on_msg(self._on_message)
 
     def show(self, scored: ScoredEvent | None, latency: Latency | None) -> None:
@@ -88,8 +89,11 @@ class Timeline(LiveWidget):
             scored = self._scored
             if scored is None or scored.predicted_seen_ms is None or not isinstance(content, dict):
                 return
-            if cast(dict[str, object], content).get("painted") != event_view(scored)["key"]:
+            key = event_view(scored)["key"]
+            # A second page that shows the same digit tells nothing new of it.
+            if cast(dict[str, object], content).get("painted") != key or key == self._painted_key:
                 return
+            self._painted_key = key
             painted_ms = now_ms - scored.predicted_seen_ms
             self._painted.append((now_ms, painted_ms))
             self.digit = self._view(scored, painted_ms)

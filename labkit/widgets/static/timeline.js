@@ -1,5 +1,7 @@
 function render({ model, el }) {
-  let told = null; // Key of the digit whose painting the kernel was told of.
+  // Key of the digit whose painting the kernel was told of. One that was there before this view is no news: on a
+  // reloaded page it would seem to have taken as long as the reader was away.
+  let told = model.get("digit")?.key ?? null;
   let ending = false;
 
   const note = make("span", { class: "lk-hint" });
