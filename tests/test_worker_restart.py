@@ -19,7 +19,7 @@ DIGIT = load_digits("bundled", "test").images[0]
 OFFSETS, EVENTS = "connect-offsets", table_topic("lab", TEST_TABLE)
 TIMEOUT_MS = 600_000
 """Of the transactions left open here: longer than any test waits."""
-COMPLETE_COMMIT = 4
+EMPTY, COMPLETE_COMMIT = 0, 4
 # What a state's record begins with: version, producer id, epoch, time-out, state.
 STATE = struct.Struct(">hqhib")
 
@@ -29,6 +29,11 @@ def kill(lab: Lab, service: str) -> None:
     (pid,) = [status.pid for status in lab.stack.status() if status.name == service]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
+
+
+def healthy(lab: Lab, service: str) -> bool:
+    """Whether one of the lab's servers answers."""
+    return any(status.name == service and status.healthy for status in lab.stack.status())
 
 
 def open_offsets(lab: Lab) -> list[int]:
@@ -60,8 +65,8 @@ def left_open(scoring_lab: Lab) -> Iterator[str]:
     producer.close(timeout=0)
 
 
-def call_complete(lab: Lab, name: str) -> None:
-    """Make the coordinator's log say that a transaction is complete, as a restarted broker may by mistake."""
+def call_ended(lab: Lab, name: str, state: int) -> None:
+    """Make the coordinator's log say that a transaction has ended, as a restarted broker may by mistake."""
     log = KafkaConsumer(
         bootstrap_servers=lab.kafka, exclude_internal_topics=False, enable_auto_commit=False, consumer_timeout_ms=2000
     )
@@ -72,13 +77,13 @@ def call_complete(lab: Lab, name: str) -> None:
     log.close()
     version, producer_id, epoch, timeout_ms, _ = STATE.unpack_from(newest.value)
     now = int(time.time() * 1000)
-    complete = STATE.pack(version, producer_id, epoch, timeout_ms, COMPLETE_COMMIT)
-    complete += b"\x01" + struct.pack(">qq", now, now) + b"\x00"  # no partitions; changed, begun; no more fields
+    ended = STATE.pack(version, producer_id, epoch, timeout_ms, state)
+    ended += b"\x01" + struct.pack(">qq", now, now) + b"\x00"  # no partitions; changed, begun; no more fields
     # Kafka lets its own tools alone write to its internal topics, and knows them by this name.
     tool = KafkaProducer(bootstrap_servers=lab.kafka, client_id="__admin_client")
     tool.partitions_for("__transaction_state")
     tool._metadata.internal_topics.clear()  # kafka-python itself refuses them, too
-    tool.send("__transaction_state", key=newest.key, value=complete, partition=newest.partition).get(10)
+    tool.send("__transaction_state", key=newest.key, value=ended, partition=newest.partition).get(10)
     tool.close()
 
 
@@ -97,11 +102,27 @@ def test_a_transaction_that_a_worker_left_open_is_ended(scoring_lab: Lab, left_o
 def test_a_transaction_that_hangs_after_a_brokers_restart_is_aborted(scoring_lab: Lab, left_open: str) -> None:
     lab = scoring_lab
     before = balanced(lab).events
-    call_complete(lab, left_open)
-    for server in ("kafka", "connect"):
-        kill(lab, server)
+    call_ended(lab, left_open, COMPLETE_COMMIT)
+    # While the worker lives, it is left alone: a living producer's next commit would end it.
+    kill(lab, "kafka")
     lab.insert(DIGIT, 0)
+    lab.wait_until(lambda: healthy(lab, "kafka"), "the broker is back", timeout_s=60)
+    time.sleep(3)
+    assert open_offsets(lab)[0] == 1
+    # The next worker would wait for it without end.
+    kill(lab, "connect")
     lab.wait_until(lambda: all(status.healthy for status in lab.status()), "every part is healthy", timeout_s=60)
     lab.wait_until(lambda: open_offsets(lab) == [0, 0], "nothing is held back")
     assert balanced(lab).events == before + 1
     assert "Aborting a transaction that hangs in connect-offsets-0" in lab.stack.log("connect", lines=2000)
+
+
+def test_a_hanging_transaction_that_a_new_task_waits_for_is_aborted(scoring_lab: Lab, left_open: str) -> None:
+    lab = scoring_lab
+    before = balanced(lab).events
+    call_ended(lab, left_open, EMPTY)
+    kill(lab, "kafka")
+    lab.insert(DIGIT, 0)
+    lab.wait_until(lambda: open_offsets(lab) == [0, 0], "nothing is held back", timeout_s=60)
+    lab.wait_until(lambda: all(status.healthy for status in lab.status()), "every part is healthy", timeout_s=60)
+    assert balanced(lab).events == before + 1

@@ -15,9 +15,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.ListTransactionsOptions;
 import org.apache.kafka.clients.admin.ProducerState;
-import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
-import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.connect.rest.ConnectRestExtension;
 import org.apache.kafka.connect.rest.ConnectRestExtensionContext;
@@ -25,16 +23,18 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Ends the transactions that a killed Connect worker left open, so that its successor can start.
+ * Ends the transactions that a killed worker or broker left open, so that Connect's tasks can go on.
  *
- * <p>A worker with exactly-once source support reads its offsets and configurations to their end before anything else,
- * and waits there for every open transaction. Its predecessor's ends only by its timeout, a minute later. Worse, where
- * the broker was killed, too, it may never end: a broker that restarts can take its partitions for deleted for a
- * moment, leave out a transaction's markers and call it complete (KAFKA-20734). Then the worker waits for ever.
+ * <p>With exactly-once source support a worker, and each task, reads the source offsets to their end before it does
+ * anything, and waits there for every open transaction. That of a killed worker ends only by its timeout, a minute
+ * later. Worse, a broker that was killed just after a commit was decided may restart, take its partitions for deleted
+ * while they have no leader, leave out the commit's markers and call the transaction complete (KAFKA-20734). Then the
+ * wait never ends.
  *
  * <p>Both are ended here by an abort: records and source offsets are in the same transaction, so the connector reads
- * again what is taken back, and nothing is lost or repeated. Only transactions are touched that were written to before
- * this worker was started and that it waits for, so no task of its own can be hit. It supposes one worker in the group.
+ * again what is taken back, and nothing is lost or repeated. A transaction whose producer may still live is left alone,
+ * since that producer's next commit ends it as well, and an abort would lose what it takes for committed. It supposes
+ * one worker in the group.
  *
  * <p>Connect offers no hook for this but a REST extension, which it registers while the worker starts. No resource is
  * added.
@@ -43,9 +43,7 @@ public class LeftoverTransactions implements ConnectRestExtension {
 
     private static final Logger LOG = LoggerFactory.getLogger(LeftoverTransactions.class);
     private static final String VERSION = "1.0.0";
-    private static final long PAUSE_MS = 500;
-    private static final Set<TransactionState> BEING_ENDED = Set.of(
-            TransactionState.PREPARE_COMMIT, TransactionState.PREPARE_ABORT, TransactionState.PREPARE_EPOCH_FENCE);
+    private static final long PAUSE_MS = 1000;
 
     private final long startedMs = ManagementFactory.getRuntimeMXBean().getStartTime();
     private Map<String, Object> client;
@@ -81,7 +79,8 @@ public class LeftoverTransactions implements ConnectRestExtension {
 
     private void run() {
         try (Admin admin = Admin.create(client)) {
-            while (!endedAll(admin)) {
+            while (true) {
+                endLeftovers(admin);
                 Thread.sleep(PAUSE_MS);
             }
         } catch (InterruptedException stopped) {
@@ -89,42 +88,53 @@ public class LeftoverTransactions implements ConnectRestExtension {
         }
     }
 
-    /** Ends what can be ended now; true if nothing was open that the worker waits for. */
-    private boolean endedAll(Admin admin) throws InterruptedException {
+    private void endLeftovers(Admin admin) throws InterruptedException {
         try {
-            Map<TopicPartition, List<ProducerState>> open = openBeforeStart(admin);
-            Set<Long> awaited = open.entrySet().stream()
-                    .filter(entry -> workerTopics.contains(entry.getKey().topic()))
-                    .flatMap(entry -> entry.getValue().stream().map(ProducerState::producerId))
-                    .collect(Collectors.toSet());
-            for (long producer : awaited) {
-                end(producer, open, admin);
+            for (List<ProducerState> awaited : open(workerTopics, admin).values()) {
+                for (ProducerState producer : awaited) {
+                    end(producer, admin);
+                }
             }
-            return awaited.isEmpty();
         } catch (ExecutionException failed) {
             // The broker is away, or something has just ended by itself: the next look tells.
-            LOG.warn("Transactions of an earlier worker could not be ended yet: {}", failed.getCause().toString());
-            return false;
+            LOG.info("Open transactions could not be looked at: {}", failed.getCause().toString());
         }
     }
 
-    private void end(long producer, Map<TopicPartition, List<ProducerState>> open, Admin admin)
-            throws ExecutionException, InterruptedException {
-        Collection<TransactionListing> known =
-                admin.listTransactions(new ListTransactionsOptions().filterProducerIds(Set.of(producer))).all().get();
-        for (TransactionListing transaction : known) {
-            if (BEING_ENDED.contains(transaction.state())) {
-                return;
-            }
-            if (transaction.state() == TransactionState.ONGOING) {
-                LOG.warn("Ending the transaction of {}, which an earlier worker left open", transaction.transactionalId());
-                admin.fenceProducers(List.of(transaction.transactionalId())).all().get();
-                return;
+    /** Ends a producer's transaction, if that producer is gone. */
+    private void end(ProducerState producer, Admin admin) throws ExecutionException, InterruptedException {
+        boolean beforeThisWorker = producer.lastTimestamp() < startedMs;
+        Set<Long> id = Set.of(producer.producerId());
+        for (TransactionListing known :
+                admin.listTransactions(new ListTransactionsOptions().filterProducerIds(id)).all().get()) {
+            switch (known.state()) {
+                case ONGOING:
+                    if (beforeThisWorker) {
+                        LOG.warn("Ending the transaction of {}, which an earlier worker left open",
+                                known.transactionalId());
+                        admin.fenceProducers(List.of(known.transactionalId())).all().get();
+                    }
+                    return;
+                case COMPLETE_COMMIT:
+                case COMPLETE_ABORT:
+                    if (!beforeThisWorker) {
+                        return;
+                    }
+                    break;
+                case EMPTY:
+                    break; // A new task has taken the id over, and waits for the offsets.
+                default:
+                    return; // Being ended.
             }
         }
-        // The coordinator calls it complete, or has forgotten it, and yet it is open: nobody else will ever end it.
-        // The worker's own topics come last: once they are free, a task may write to the others.
+        abortHanging(producer.producerId(), admin);
+    }
+
+    /** Aborts what the coordinator holds for ended: nobody else will ever do it. */
+    private void abortHanging(long producer, Admin admin) throws ExecutionException, InterruptedException {
+        Map<TopicPartition, List<ProducerState>> open = open(admin.listTopics().names().get(), admin);
         List<TopicPartition> partitions = new ArrayList<>(open.keySet());
+        // The worker's own topics come last: once they are free, a task may write to the others.
         partitions.sort(Comparator.comparing(partition -> workerTopics.contains(partition.topic())));
         for (TopicPartition partition : partitions) {
             for (ProducerState state : open.get(partition)) {
@@ -138,19 +148,16 @@ public class LeftoverTransactions implements ConnectRestExtension {
         }
     }
 
-    /** The producers with a transaction that is open and was last written to before this worker started. */
-    private Map<TopicPartition, List<ProducerState>> openBeforeStart(Admin admin)
+    /** The producers with an open transaction, by partition. */
+    private static Map<TopicPartition, List<ProducerState>> open(Collection<String> topics, Admin admin)
             throws ExecutionException, InterruptedException {
-        Collection<TopicDescription> topics =
-                admin.describeTopics(admin.listTopics().names().get()).allTopicNames().get().values();
-        List<TopicPartition> partitions = topics.stream()
+        List<TopicPartition> partitions = admin.describeTopics(topics).allTopicNames().get().values().stream()
                 .flatMap(topic -> topic.partitions().stream()
                         .map(partition -> new TopicPartition(topic.name(), partition.partition())))
                 .toList();
         return admin.describeProducers(partitions).all().get().entrySet().stream()
                 .collect(Collectors.toMap(Map.Entry::getKey, entry -> entry.getValue().activeProducers().stream()
                         .filter(state -> state.currentTransactionStartOffset().isPresent())
-                        .filter(state -> state.lastTimestamp() < startedMs)
                         .toList()));
     }
 }
