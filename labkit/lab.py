@@ -292,8 +292,12 @@ class Lab:
         reset_scores(self.kafka)
 
     def digits_of(self, label: int, predicted: int) -> "list[ScoredEvent]":
-        """The newest digits with this label of which the model said this, newest first, at most a dozen."""
-        return self.view.digits_of(label, predicted)
+        """The newest digits with this label of which the model said this, newest first, at most a dozen.
+
+        Raises:
+            LabError: The broker is away.
+        """
+        return self.history.events_of(self.view.predictions_of(label, predicted))
 
     @property
     def history(self) -> "History":

@@ -33,7 +33,7 @@ def test_an_event_and_its_prediction_are_joined_whichever_is_read_first(predicti
     assert scored.prediction is not None and (scored.seen_ms, scored.predicted_seen_ms) == (T0 + 13, T0 + 14)
     assert state.latest == scored
     assert (state.score.counted, state.score.correct) == (1, 0)
-    assert [one.event.row_id for one in tally.digits_of(7, 1)] == [1003]
+    assert [one.row_id for one in tally.predictions_of(7, 1)] == [1003]
 
 
 def test_a_rare_kind_is_kept_after_any_number_of_others() -> None:
@@ -69,7 +69,7 @@ def test_a_cell_shows_the_digits_that_count_in_it_now() -> None:
     tally = LiveTally(0)
     for offset in range(1, DIGITS_OF_A_CELL + 4):
         take(tally, scored_event(offset, label=4, predicted=9))
-    rows = [scored.event.row_id for scored in tally.digits_of(4, 9)]
+    rows = [one.row_id for one in tally.predictions_of(4, 9)]
     assert rows == [1000 + offset for offset in range(DIGITS_OF_A_CELL + 3, 3, -1)]
 
     newest = scored_event(DIGITS_OF_A_CELL + 3, "u", label=9, predicted=9)
@@ -77,9 +77,20 @@ def test_a_cell_shows_the_digits_that_count_in_it_now() -> None:
     assert newest.prediction is not None
     event = dataclasses.replace(newest.event, offset=offset)
     take(tally, ScoredEvent(event, dataclasses.replace(newest.prediction, offset=offset), T0))
-    assert [scored.event.row_id for scored in tally.digits_of(4, 9)] == rows[1:]
-    assert [scored.event.row_id for scored in tally.digits_of(9, 9)] == rows[:1]
-    assert tally.digits_of(0, 0) == []
+    assert [one.row_id for one in tally.predictions_of(4, 9)] == rows[1:]
+    assert [one.row_id for one in tally.predictions_of(9, 9)] == rows[:1]
+    assert tally.predictions_of(0, 0) == []
+
+
+def test_a_cell_knows_its_digits_though_their_events_have_scrolled_away() -> None:
+    tally = LiveTally(0)  # A new screen may read all events before the first prediction.
+    past = [scored_event(offset, label=4, predicted=9 if offset == 1 else 4) for offset in range(1, 3 * KEPT_OF_A_KIND)]
+    for scored in past:
+        tally.take_event(scored.event, T0)
+    for scored in past:
+        assert scored.prediction is not None
+        tally.take_prediction(scored.prediction, T0)
+    assert [one.offset for one in tally.predictions_of(4, 9)] == [1]
 
 
 def test_a_reset_begins_the_scores_anew_and_keeps_the_counts() -> None:
@@ -90,7 +101,7 @@ def test_a_reset_begins_the_scores_anew_and_keeps_the_counts() -> None:
     state = tally.state()
     assert (state.score.counted, state.score.accuracy, state.continual.counted) == (1, 1.0, 1)
     assert (state.events_seen, state.predictions_seen) == (2, 2)
-    assert tally.digits_of(7, 1) == []
+    assert tally.predictions_of(7, 1) == []
 
 
 def test_digits_predicted_before_the_start_say_nothing_of_latency() -> None:

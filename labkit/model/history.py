@@ -1,6 +1,6 @@
 """The past of the stream, read back from Kafka: nothing that has scrolled away is lost."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import TopicPartition
@@ -58,6 +58,26 @@ class History:
             f"there is no record {place.topic}[{partition}]@{offset}",
             "it may have been a transaction marker, or expired",
         )
+
+    def events_of(self, predictions: Sequence[Prediction]) -> list[ScoredEvent]:
+        """The change events that some predictions answer, in the same order; one that has expired is left out.
+
+        Raises:
+            LabError: The broker is away.
+        """
+        events: dict[Prediction, ChangeEvent] = {}
+        places = {one: TopicPartition(table_topic(BYTES_PREFIX, one.table), one.partition) for one in predictions}
+        for place in set(places.values()):
+            reader = open_reader(self._servers, {place: 0}, max_poll_records=1)
+            try:
+                for prediction in (one for one in predictions if places[one] == place):
+                    reader.seek(place, prediction.offset)
+                    for record in reader.poll(timeout_ms=POLL_MS).get(place, []):
+                        if record.offset == prediction.offset:
+                            events[prediction] = decode_event(record)
+            finally:
+                reader.close()
+        return [ScoredEvent(events[one], one, events[one].recorded_ms) for one in predictions if one in events]
 
     def older(
         self,

@@ -17,7 +17,7 @@ KEPT_OF_A_KIND = 40
 EARLY_KEPT = 5000
 """Predictions kept that were read before their event."""
 DIGITS_OF_A_CELL = 12
-"""Images kept for each cell of the confusion matrix: 1 MB in all."""
+"""Newest predictions kept for each cell of the confusion matrix."""
 LATENCY_EVERY_S = 1.0
 
 Kind = tuple[str, Operation]
@@ -53,7 +53,7 @@ class LiveTally:
         """Begin both scores anew."""
         self._frozen = ProgressiveScore("frozen")
         self._continual = ProgressiveScore("continual")
-        self._cells: defaultdict[tuple[int, int], deque[ScoredEvent]] = defaultdict(
+        self._cells: defaultdict[tuple[int, int], deque[Prediction]] = defaultdict(
             lambda: deque(maxlen=DIGITS_OF_A_CELL)
         )
 
@@ -78,6 +78,8 @@ class LiveTally:
         live = prediction.predicted_ms > self._started_ms
         if live and prediction.predicted is not None:
             self._latencies.add(prediction, seen_ms)
+        if prediction.label is not None and prediction.predicted is not None:
+            self._cells[prediction.label, prediction.predicted].append(prediction)
         key = (prediction.table, prediction.partition, prediction.offset)
         if key in self._events:
             self._join(key, prediction, seen_ms if live else None)
@@ -93,15 +95,13 @@ class LiveTally:
         if prediction.predicted is None:
             return  # A delete has no picture to show.
         self._latest = scored
-        if prediction.label is not None:
-            self._cells[prediction.label, prediction.predicted].append(scored)
 
-    def digits_of(self, label: int, predicted: int) -> list[ScoredEvent]:
-        """The newest digits that count in one cell of the confusion matrix now, newest first."""
-        found: dict[int, ScoredEvent] = {}
-        for scored in self._cells[label, predicted]:
-            if self._frozen.pair(scored.event.table, scored.event.row_id) == (label, predicted):
-                found[scored.event.row_id] = scored
+    def predictions_of(self, label: int, predicted: int) -> list[Prediction]:
+        """The newest predictions that count in one cell of the confusion matrix now, newest first."""
+        found: dict[int, Prediction] = {}
+        for prediction in self._cells[label, predicted]:
+            if self._frozen.pair(prediction.table, prediction.row_id) == (label, predicted):
+                found[prediction.row_id] = prediction
         return list(found.values())[::-1]
 
     def state(self, problem: str = "") -> LiveState:

@@ -10,8 +10,9 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
-from labkit.model.live_state import LiveState, ScoredEvent
+from labkit.model.live_state import LiveState
 from labkit.model.live_tally import LiveTally
+from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import decode_prediction, is_reset
 from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, TRAIN_TABLE, table_topic
 from labkit.stream.events import decode_event
@@ -66,10 +67,10 @@ class LiveView:
                 self._drawn_at = time.monotonic()
             return self._state
 
-    def digits_of(self, label: int, predicted: int) -> list[ScoredEvent]:
-        """The newest digits that count in one cell of the confusion matrix now, newest first."""
+    def predictions_of(self, label: int, predicted: int) -> list[Prediction]:
+        """The newest predictions that count in one cell of the confusion matrix now, newest first."""
         with self._lock:
-            return self._tally.digits_of(label, predicted)
+            return self._tally.predictions_of(label, predicted)
 
     def _run(self) -> None:
         while not self._stop.is_set():
