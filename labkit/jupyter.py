@@ -52,7 +52,9 @@ def _command(notebook: str, *, browser: bool) -> list[str]:
 
 
 def _run(command: list[str]) -> None:
-    process = subprocess.Popen(command)
+    # In JupyterLab's terminals and cells, `labkit` is this lab's command.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    process = subprocess.Popen(command, env=os.environ | {"PATH": path})
     try:
         process.wait()
     except KeyboardInterrupt:

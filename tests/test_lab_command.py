@@ -1,6 +1,7 @@
 """``labkit lab`` however it is ended: JupyterLab and the servers go with it, the data stay."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,11 @@ def test_nothing_is_left_running(home: Path, tmp_path: Path, when: str, signals:
     output = tmp_path / "output"
     process = start(home, output)
     wait_for(when, output, process)
+    if "Control-C" in when:
+        children = psutil.Process(process.pid).children(recursive=True)
+        (jupyter,) = [child for child in children if "--notebook-dir" in " ".join(child.cmdline())]
+        command = shutil.which("labkit", path=jupyter.environ()["PATH"])
+        assert command == str(Path(sys.executable).parent / "labkit"), "a terminal in JupyterLab knows the command"
     for number in signals:
         if process.poll() is None:
             os.killpg(process.pid, number)

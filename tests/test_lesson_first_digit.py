@@ -29,9 +29,13 @@ def test_a_corrected_row(scoring_lab: Lab) -> None:
     assert untouched.kind == "wrong" and "Relabel it" in untouched.words
     lab.relabel(row_id, 7)
     same = check.corrected(row_id, lab)
-    assert same.kind == "wrong" and "still has the label it came with, 7" in same.words
+    assert same.kind == "wrong" and "has the label it came with, 7" in same.words
     lab.relabel(row_id, 1)
     assert check.corrected(np.int64(row_id), lab).right, "NumPy's numbers are numbers"
+    lab.relabel(row_id, 7)
+    back = check.corrected(row_id, lab)
+    assert back.kind == "wrong" and "has the label it came with, 7" in back.words
+    lab.relabel(row_id, 1)
     lab.delete(row_id)
     assert check.corrected(row_id, lab).right, "corrected, and deleted afterwards"
 

@@ -104,11 +104,20 @@ def test_a_reset_begins_the_scores_anew_and_keeps_the_counts() -> None:
     assert tally.predictions_of(7, 1) == []
 
 
-def test_digits_predicted_before_the_start_say_nothing_of_latency() -> None:
-    now_ms = time.time() * 1000
-    tally = LiveTally(started_ms=now_ms)
-    take(tally, scored_event(1))
-    assert tally.state().latency is None
+@pytest.mark.parametrize(
+    ("operation", "predicted_before_start_ms", "digits"),
+    [("c", -1, 1), ("c", 1, None), ("r", -1, None)],
+    ids=["a live one", "predicted before the start", "a row of the snapshot"],
+)
+def test_only_live_digits_say_something_of_latency(
+    operation: Operation, predicted_before_start_ms: float, digits: int | None
+) -> None:
+    prediction = scored_event(1, operation).prediction
+    assert prediction is not None
+    tally = LiveTally(started_ms=prediction.predicted_ms + predicted_before_start_ms)
+    tally.take_prediction(prediction, time.time() * 1000)
+    latency = tally.state().latency
+    assert (latency.digits if latency else None) == digits
 
 
 # Latency

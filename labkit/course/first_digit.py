@@ -14,7 +14,7 @@ TOLERANCE_MS, TOLERANCE = 1.0, 0.05
 
 @check
 def corrected(answer: object, lab: Lab) -> str:
-    """Whether a row was inserted with one label and then given another.
+    """Whether a row was inserted with one label and has been given another for good.
 
     Args:
         answer: The row's id.
@@ -27,10 +27,10 @@ def corrected(answer: object, lab: Lab) -> str:
         raise WrongAnswer(f"Row {row_id} has one change event, its insert, and none after it. Relabel it.")
     if first[1] is None:
         raise WrongAnswer(f"Row {row_id} was inserted without a label: it has none that could be corrected.")
-    changed = [label for operation, label in later if operation == "u" and label not in (None, first[1])]
-    if not changed:
-        raise WrongAnswer(f"Row {row_id} still has the label it came with, {first[1]}. Give it another one.")
-    return f"Row {row_id} came as a {first[1]} and became a {changed[0]}: a c and a u, in Kafka without any query."
+    last = next((label for operation, label in reversed(later) if operation == "u" and label is not None), first[1])
+    if last == first[1]:
+        raise WrongAnswer(f"Row {row_id} has the label it came with, {first[1]}. Insert it with a wrong one.")
+    return f"Row {row_id} came as a {first[1]} and is a {last} now: a c and a u, in Kafka without any query."
 
 
 @check

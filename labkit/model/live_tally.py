@@ -76,7 +76,8 @@ class LiveTally:
         self._frozen.update(prediction)
         self._continual.update(prediction)
         live = prediction.predicted_ms > self._started_ms
-        if live and prediction.predicted is not None:
+        # The time of a snapshot's row is not that of its commit, and it may have waited for the first model.
+        if live and prediction.predicted is not None and prediction.operation != "r":
             self._latencies.add(prediction, seen_ms)
         if prediction.label is not None and prediction.predicted is not None:
             self._cells[prediction.label, prediction.predicted].append(prediction)

@@ -46,7 +46,7 @@ def still_html(state: LiveState) -> str:
 def _counts(state: LiveState) -> str:
     words = f"{state.events_seen:,} events, {state.predictions_seen:,} predictions"
     if state.latency is not None:
-        words += f", median {state.latency.median_ms:.0f} ms from commit to prediction"
+        words += f", median {state.latency.median_ms:.0f} ms from commit to kernel"
     return words + ". Run the cell to see it live."
 
 

@@ -23,7 +23,8 @@ function render({ model, el }) {
     body.append(line);
     return { line, fill, value };
   });
-  const controls = rowControls(model, () => shown, { name: "this row", lead: "This is wrong, it is a ", hold });
+  const lead = make("span");
+  const controls = rowControls(model, () => shown, { name: "this row", lead, hold });
   const [status, stopStatus] = statusLine(model);
   const spoken = make("span", { class: "lk-unseen", role: "status", "aria-live": "polite" });
   const empty = make("p", { class: "lk-empty" }, "No prediction yet. Draw a digit or send samples.");
@@ -54,6 +55,7 @@ function render({ model, el }) {
     empty.hidden = prediction !== null;
     content.hidden = prediction === null;
     controls.hidden = !prediction?.editable;
+    setText(lead, prediction?.label == null ? "It is a " : "This is wrong, it is a ");
     if (prediction === null) return;
 
     root.dataset.rowId = prediction.row_id;
