@@ -1,5 +1,6 @@
 """JupyterLab beside the servers: started with them, and the servers stopped with the last one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -29,6 +30,7 @@ def run_jupyter(lab: Lab, notebook: str, *, browser: bool, report: Report) -> No
     mine.touch()
     try:
         lab.up(report)
+        _ask_nothing()
         report("JupyterLab: starting; end it with Ctrl-C, which stops the servers and keeps the data")
         _run(_command(notebook, browser=browser))
     finally:
@@ -39,6 +41,14 @@ def run_jupyter(lab: Lab, notebook: str, *, browser: bool, report: Report) -> No
             report("another JupyterLab of this lab is open: the servers stay")
         else:
             lab.down(keep_data=True, report=report)
+
+
+def _ask_nothing() -> None:
+    """Make JupyterLab ask nothing about news, by a default of this environment: in a workshop nobody should have to."""
+    defaults = Path(sys.prefix, "share", "jupyter", "lab", "settings", "overrides.json")
+    if not defaults.exists():
+        defaults.parent.mkdir(parents=True, exist_ok=True)
+        defaults.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}))
 
 
 def _command(notebook: str, *, browser: bool) -> list[str]:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,10 +88,25 @@ def test_nothing_is_left_running(home: Path, tmp_path: Path, when: str, signals:
     assert processes_of(home, process.pid) == []
 
 
-def test_the_data_stay(home: Path) -> None:
-    lab = Lab(Settings(home=home)).up()
-    row_id = lab.insert(np.full((28, 28), 9, np.uint8), 3)
-    lab.down(keep_data=True)
-    assert lab.up().tables.labels("mnist_test") == {row_id: 3}
+def start_while_it_stops(home: Path, *, keep_data: bool) -> Lab:
+    """Stop the lab and, before that is done, start it again."""
+    stopping = threading.Event()
+    options = {"keep_data": keep_data, "report": lambda _: stopping.set()}
+    stop = threading.Thread(target=Lab(Settings(home=home)).down, kwargs=options)
+    stop.start()
+    assert stopping.wait(30)
+    said: list[str] = []
+    lab = Lab(Settings(home=home)).up(said.append)
+    stop.join()
+    assert any("waiting for it" in line for line in said), said
+    assert {service.name for service in lab.status() if service.healthy} == {"postgres", "kafka", "connect"}
+    return lab
+
+
+def test_the_data_stay_until_they_are_removed_and_a_start_waits_for_the_stop(home: Path) -> None:
+    row_id = Lab(Settings(home=home)).up().insert(np.full((28, 28), 9, np.uint8), 3)
+    assert start_while_it_stops(home, keep_data=True).tables.labels("mnist_test") == {row_id: 3}
+    lab = start_while_it_stops(home, keep_data=False)
+    assert lab.tables.labels("mnist_test") == {}
     lab.down()
     assert not home.exists()

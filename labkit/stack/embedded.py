@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from configparser import RawConfigParser
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
@@ -69,37 +70,25 @@ class EmbeddedStack:
             LabError: The disk is nearly full, a folder cannot be written, a download failed, or a server did not start.
         """
         prepare_home(self.settings)
-        lock = FileLock(self.settings.home / "up.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            report("another start of this lab is under way; waiting for it")
-            lock.acquire()
-        try:
-            if self._is_running():
-                endpoints = load_endpoints(self.settings)
-                self._start_stopped()
-            else:
+        with self._alone(report):
+            if not self._is_running():
                 self._stop_orphans()
                 return self._start(report)
+            endpoints = load_endpoints(self.settings)
+            self._start_stopped()
             self._wait(endpoints, report)
             return endpoints
-        finally:
-            lock.release()
 
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:
         """Stop every process of this lab; remove its folder too, unless told to keep the data."""
-        if self._is_running():
-            report("stopping the servers")
-            pid = self._supervisor().getPID()
-            self._supervisor().shutdown()
-            _wait_gone(pid, timeout_s=60)
-        self._stop_orphans()
-        endpoints_file(self.settings).unlink(missing_ok=True)
-        self._socket.unlink(missing_ok=True)
-        if not keep_data:
-            postgres.remove(postgres.place(self.settings))
-            shutil.rmtree(self.settings.home, ignore_errors=True)
+        if not self.settings.home.is_dir():
+            self._stop(report)  # The folder was deleted by hand, or there is no lab.
+            return
+        with self._alone(report):
+            self._stop(report)
+            if not keep_data:
+                postgres.remove(postgres.place(self.settings))
+                shutil.rmtree(self.settings.home, ignore_errors=True)
 
     def status(self) -> list[ServiceStatus]:
         """How each server is; an empty list where nothing runs."""
@@ -159,6 +148,34 @@ class EmbeddedStack:
         if not path.is_file():
             return ""
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+    @contextmanager
+    def _alone(self, report: Report) -> Generator[None]:
+        """Do one thing at a time to a lab: a start that comes while it stops waits, and so the other way round."""
+        lock = FileLock(self.settings.home / "up.lock")
+        waiting = False
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=-1 if waiting else 0)
+            except Timeout:
+                report("another start or stop of this lab is under way; waiting for it")
+                waiting = True
+            except FileNotFoundError:  # The stop that was waited for has removed the folder.
+                prepare_home(self.settings)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _stop(self, report: Report) -> None:
+        if self._is_running():
+            report("stopping the servers")
+            pid = self._supervisor().getPID()
+            self._supervisor().shutdown()
+            _wait_gone(pid, timeout_s=60)
+        self._stop_orphans()
+        endpoints_file(self.settings).unlink(missing_ok=True)
+        self._socket.unlink(missing_ok=True)
 
     def _start(self, report: Report) -> Endpoints:
         classpath, plugins = self._prepare_jars(report)
