@@ -108,5 +108,12 @@ def test_the_data_stay_until_they_are_removed_and_a_start_waits_for_the_stop(hom
     assert start_while_it_stops(home, keep_data=True).tables.labels("mnist_test") == {row_id: 3}
     lab = start_while_it_stops(home, keep_data=False)
     assert lab.tables.labels("mnist_test") == {}
+
+    supervisor = psutil.Process(int((home / "supervisord.pid").read_text()))
+    for socket in supervisor.net_connections("unix"):
+        bound = Path(str(socket.laddr))  # Under a passing name, .sock.PID.
+        bound.with_suffix("").unlink()  # As a cleaner of old temporary files does.
+    assert lab.status() == []
     lab.down()
     assert not home.exists()
+    assert processes_of(home, -1) == []

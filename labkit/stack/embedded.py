@@ -341,9 +341,12 @@ class EmbeddedStack:
             time.sleep(0.1)
 
     def _stop_orphans(self) -> None:
-        """End servers of this lab whose supervisor was killed; by their own pids, found by the lab's folder."""
+        """End what is left of this lab, by its own pids, found by the lab's folder.
+
+        Servers whose supervisor was killed, and a supervisor whose socket somebody has deleted.
+        """
         where = postgres.place(self.settings)
-        marks = (str(self.settings.home / "kafka"), str(where.data))
+        marks = (str(self._config), str(self.settings.home / "kafka"), str(where.data))
         orphans: list[psutil.Process] = []
         for process in psutil.process_iter(["cmdline"]):
             arguments = process.info["cmdline"] or []
