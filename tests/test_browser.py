@@ -269,6 +269,49 @@ def test_reload_shows_the_same_figures(page: Page, scoring_lab: Lab) -> None:
     expect(waterfall).to_have_text(ways)  # A digit seen before is not on the screen only now.
 
 
+def test_a_finger_draws_on_the_pad_and_scrolls_beside_it(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    canvas = page.get_by_role("application", name="drawing pad")
+    undo = region(page, "draw a digit").get_by_role("button", name="Undo")
+    touch = page.context.new_cdp_session(page)
+
+    def swipe_up(x: float, y: float) -> float:
+        """Swipe by 100 pixels; returns by how many the pad has moved up."""
+        before = canvas.bounding_box()
+        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        for moved in range(10, 101, 10):
+            touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": x, "y": y - moved}]})
+            page.wait_for_timeout(20)
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.wait_for_timeout(500)
+        after = canvas.bounding_box()
+        assert before is not None and after is not None
+        return before["y"] - after["y"]
+
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    middle, bottom = box["x"] + box["width"] / 2, box["y"] + box["height"]
+    expect(undo).to_be_disabled()
+    assert swipe_up(middle, bottom - 20) == 0
+    expect(undo).to_be_enabled()
+    undo.click()
+    canvas.scroll_into_view_if_needed()
+    legend = region(page, "draw a digit").get_by_text("True label").bounding_box()
+    assert legend is not None
+    assert swipe_up(legend["x"] + 10, legend["y"] + 5) > 50
+
+
+def test_nothing_scrolls_into_emptiness(page: Page, scoring_lab: Lab) -> None:
+    page.set_viewport_size({"width": 1600, "height": 1250})
+    scoring_lab.sender.send(40, 100)
+    expect(page.locator(".lk-feed-list > li")).not_to_have_count(0)
+    scoring_lab.settle()
+    page.wait_for_timeout(1000)
+    spare = page.locator(".jp-OutputArea-output:has(.labkit-pad)").evaluate("e => e.scrollHeight - e.clientHeight")
+    assert spare <= 1
+
+
 @pytest.mark.parametrize(("name", "width", "height"), [("phone", 390, 3600), ("projector", 1920, 1400)])
 def test_pictures_for_the_eye(page: Page, name: str, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
