@@ -127,21 +127,23 @@ public class LeftoverTransactions implements ConnectRestExtension {
                     return; // Being ended.
             }
         }
-        abortHanging(producer.producerId(), admin);
+        abortHanging(producer, admin);
     }
 
     /** Aborts what the coordinator holds for ended: nobody else will ever do it. */
-    private void abortHanging(long producer, Admin admin) throws ExecutionException, InterruptedException {
+    private void abortHanging(ProducerState hanging, Admin admin) throws ExecutionException, InterruptedException {
         Map<TopicPartition, List<ProducerState>> open = open(admin.listTopics().names().get(), admin);
         List<TopicPartition> partitions = new ArrayList<>(open.keySet());
         // The worker's own topics come last: once they are free, a task may write to the others.
         partitions.sort(Comparator.comparing(partition -> workerTopics.contains(partition.topic())));
         for (TopicPartition partition : partitions) {
             for (ProducerState state : open.get(partition)) {
-                if (state.producerId() == producer) {
+                // A younger epoch is that of a task that has begun a transaction meanwhile.
+                if (state.producerId() == hanging.producerId() && state.producerEpoch() == hanging.producerEpoch()) {
                     LOG.warn("Aborting a transaction that hangs in {} since offset {}",
                             partition, state.currentTransactionStartOffset().getAsLong());
-                    admin.abortTransaction(new AbortTransactionSpec(partition, producer, (short) state.producerEpoch(),
+                    admin.abortTransaction(new AbortTransactionSpec(
+                            partition, state.producerId(), (short) state.producerEpoch(),
                             Math.max(0, state.coordinatorEpoch().orElse(0)))).all().get();
                 }
             }
