@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import TopicPartition
 
@@ -20,6 +21,8 @@ STEP = 500
 MOST_READ = 20_000
 """Offsets looked at for one page of a rare kind, at most."""
 POLL_MS = 500
+POLLS = 20
+"""Polls for one record: ten seconds."""
 
 Place = tuple[int, int]
 """Partition and offset."""
@@ -63,21 +66,28 @@ class History:
         """The change events that some predictions answer, in the same order; one that has expired is left out.
 
         Raises:
-            LabError: The broker is away.
+            LabError: The broker is away, or does not hand them out.
         """
         events: dict[Prediction, ChangeEvent] = {}
         places = {one: TopicPartition(table_topic(BYTES_PREFIX, one.table), one.partition) for one in predictions}
         for place in set(places.values()):
+            first, end = offset_range(self._servers, place.topic).get(place, (0, 0))
             reader = open_reader(self._servers, {place: 0}, max_poll_records=1)
             try:
-                for prediction in (one for one in predictions if places[one] == place):
+                for prediction in (one for one in predictions if places[one] == place and first <= one.offset < end):
                     reader.seek(place, prediction.offset)
-                    for record in reader.poll(timeout_ms=POLL_MS).get(place, []):
-                        if record.offset == prediction.offset:
-                            events[prediction] = decode_event(record)
+                    record = self._next(reader, place)
+                    if record.offset == prediction.offset:
+                        events[prediction] = decode_event(record)
             finally:
                 reader.close()
         return [ScoredEvent(events[one], one, events[one].recorded_ms) for one in predictions if one in events]
+
+    def _next(self, reader: KafkaConsumer, place: TopicPartition) -> ConsumerRecord:
+        for _ in range(POLLS):  # A busy broker may let the first ones pass.
+            for record in reader.poll(timeout_ms=POLL_MS).get(place, []):
+                return record
+        raise LabError(f"Kafka at {self._servers} does not hand out {place.topic}", "labkit status")
 
     def older(
         self,
