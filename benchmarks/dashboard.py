@@ -8,6 +8,7 @@ counters on the screen are exact at the end. What the page itself holds (JavaScr
 a garbage collection; the browser's resident memory contains garbage that it has not yet cared to collect.
 """
 
+import contextlib
 import json
 import re
 import tempfile
@@ -34,11 +35,12 @@ COUNT_FRAMES = """() => {
 
 
 def memory_mib(pattern: str) -> float:
-    """Resident memory of the processes whose command line matches, MiB; shared pages count once for each."""
+    """Resident memory of our child processes whose command line matches, MiB; shared pages count once for each."""
     total = 0.0
-    for process in psutil.process_iter(["cmdline", "memory_info"]):
-        if re.search(pattern, " ".join(process.info["cmdline"] or [])):
-            total += process.info["memory_info"].rss / 2**20
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if re.search(pattern, " ".join(process.cmdline())):
+                total += process.memory_info().rss / 2**20
     return round(total, 1)
 
 
