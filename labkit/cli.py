@@ -19,7 +19,7 @@ from rich.table import Table
 from labkit.digits import check_disturbance
 from labkit.errors import LabError
 from labkit.lab import Lab
-from labkit.settings import load_settings
+from labkit.settings import StackName, load_settings
 
 app = typer.Typer(
     help="A database feeds a machine-learning model in real time.",
@@ -42,9 +42,15 @@ def _print_json(value: Any) -> None:
 
 
 @app.command()
-def up(as_json: AsJson = False) -> None:
+def up(
+    stack: Annotated[
+        StackName | None, typer.Option(help="Who runs the servers. By default as at the last start, at first embedded.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Start the servers; harmless when they run already."""
-    lab = Lab().up(_say)
+    asked = {"stack": stack} if stack else {}
+    lab = Lab(load_settings().model_copy(update=asked)).up(_say)
     if as_json:
         _print_json(lab.endpoints.model_dump(exclude={"admin_password", "capture_password"}))
     else:

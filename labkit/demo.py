@@ -11,7 +11,7 @@ from labkit.lab import Lab
 from labkit.model.prediction_records import decode_prediction
 from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, Settings
 from labkit.stack.base import Report
-from labkit.stack.embedded import memory_mib
+from labkit.stack.keeper import memory_mib
 from labkit.stream.reading import open_reader
 from labkit.stream.topics import offset_range
 

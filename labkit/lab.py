@@ -16,7 +16,8 @@ from labkit.ledger import Ledger, take_ledger
 from labkit.sender import SampleSender
 from labkit.settings import TEST_TABLE, TRAIN_TABLE, Endpoints, Settings, load_endpoints, load_settings
 from labkit.stack.base import Report, ServiceStatus, Stack
-from labkit.stack.embedded import EmbeddedStack
+from labkit.stack.choice import make_stack, switch
+from labkit.stack.home import prepare_home
 from labkit.stream.topics import create_topics
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Lab:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
-        self.stack: Stack = EmbeddedStack(self.settings)
+        self.stack: Stack = make_stack(self.settings)
         self._tables: DigitTables | None = None
         self._sender: SampleSender | None = None
         self._view: LiveView | None = None
@@ -92,6 +93,8 @@ class Lab:
         Raises:
             LabError: Something on this machine is in the way; the message says what and how to mend it.
         """
+        prepare_home(self.settings)
+        switch(self.settings, report)
         self.stack.up(report)
         self.tables.setup()
         create_topics(self.endpoints)
@@ -101,11 +104,13 @@ class Lab:
         return self
 
     def _follow_ports(self) -> None:
-        """Tell connectors of an earlier start where PostgreSQL answers now; its port may be another one."""
+        """Tell connectors of an earlier start where PostgreSQL answers now, which may be elsewhere."""
         for route in ROUTES:
             connector = load_config(route, self.endpoints, self.settings)
             registered = self.connect.config(connector.name)
-            if registered is not None and registered["database.port"] != connector.config["database.port"]:
+            if registered is not None and any(
+                registered[name] != connector.config[name] for name in ("database.hostname", "database.port")
+            ):
                 self.connect.register(connector)
 
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:

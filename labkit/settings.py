@@ -8,7 +8,7 @@ import difflib
 import os
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -33,7 +33,14 @@ BYTES_PREFIX = "lab"
 """Topic prefix of the live route: row id as key, 784 raw bytes, the rest in headers."""
 PREDICTIONS_TOPIC = "predictions"
 
+LOOPBACK = "127.0.0.1"
+"""Where the lab's servers listen, and nowhere else."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
+StackName = Literal["embedded", "compose", "external"]
+"""Who runs the servers: processes of this user, docker compose, or somebody else."""
+CaptureName = Literal["connect", "server"]
+"""What runs Debezium: Kafka Connect, or Debezium Server."""
 
 
 def table_topic(prefix: str, table: str) -> str:
@@ -58,6 +65,10 @@ class Settings(BaseSettings):
     """The lab's own folder: data, logs, models. One lab a folder."""
     cache_dir: Path = Field(default_factory=lambda: platformdirs.user_cache_path("labkit"))
     """Fetched jars, shared by every clone of this user."""
+    stack: StackName | None = None
+    """Who runs the servers; None for what this lab was when it was last started, at first embedded."""
+    capture: CaptureName | None = None
+    """What runs Debezium; None for what this lab had when it was last started, at first Kafka Connect."""
     mirror: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """Base URL of a machine in the room that serves what the lab fetches, see tools/room.py; empty for the internet."""
 
@@ -134,11 +145,18 @@ def load_settings() -> Settings:
 class Endpoints(BaseModel):
     """Where the running servers answer, and the passwords they take. Written by the stack, read by every client."""
 
+    stack: StackName = "embedded"
+    capture: CaptureName = "connect"
+    postgres_host: str = LOOPBACK
     postgres_port: Port
+    kafka_host: str = LOOPBACK
     kafka_port: Port
-    kafka_controller_port: Port
+    kafka_controller_port: Port | None = None
+    connect_host: str = LOOPBACK
     connect_port: Port
-    host: str = "127.0.0.1"
+    # PostgreSQL as Debezium sees it: within docker compose another address than that of the notebook.
+    source_host: str = LOOPBACK
+    source_port: Port
     database: str = "postgres"
     admin_user: str = "postgres"
     # Not in the repr: a notebook shows what a cell returns.
@@ -149,18 +167,18 @@ class Endpoints(BaseModel):
     @property
     def kafka(self) -> str:
         """Kafka's bootstrap server, ``host:port``."""
-        return f"{self.host}:{self.kafka_port}"
+        return f"{self.kafka_host}:{self.kafka_port}"
 
     @property
     def connect(self) -> str:
         """Base URL of Kafka Connect's REST interface."""
-        return f"http://{self.host}:{self.connect_port}"
+        return f"http://{self.connect_host}:{self.connect_port}"
 
     @property
     def postgres(self) -> str:
         """Connection string of the lab's owner, for psycopg. Holds the password: not for a screen."""
         return (
-            f"host={self.host} port={self.postgres_port} dbname={self.database} "
+            f"host={self.postgres_host} port={self.postgres_port} dbname={self.database} "
             f"user={self.admin_user} password={self.admin_password} connect_timeout=5"
         )
 
@@ -190,3 +208,10 @@ def load_endpoints(settings: Settings) -> Endpoints:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise LabError(f"{path} cannot be read: {error}", "labkit down, then labkit up") from error
+
+
+def write_endpoints(settings: Settings, endpoints: Endpoints) -> None:
+    """Leave where the servers answer for every client, readable by its owner alone."""
+    path = endpoints_file(settings)
+    path.touch(mode=0o600)
+    path.write_text(endpoints.model_dump_json(indent=2))

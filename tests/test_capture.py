@@ -16,11 +16,11 @@ ROUTES = ("bytes", "csv", "talk")
 POSTGRES = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector"}
 SETTINGS = Settings(poll_interval_ms=7, heartbeat_ms=8000)
 ENDPOINTS = Endpoints(
-    postgres_port=5433,
+    postgres_port=15432,
     kafka_port=9192,
-    kafka_controller_port=9193,
     connect_port=8183,
-    host="database.example",
+    source_host="database.example",
+    source_port=5433,
     database="digits",
     admin_user="owner",
     admin_password="owner-secret",

@@ -20,7 +20,7 @@ from labkit.stack.postgres import PostgresPlace, configure, place, prepare, remo
 ENDPOINTS = Endpoints(
     postgres_port=5433,
     kafka_port=1,
-    kafka_controller_port=1,
+    source_port=1,
     connect_port=1,
     admin_password="none",
     capture_password="none",

@@ -64,7 +64,7 @@ def test_empty_cache_is_a_warning_with_its_size_and_ports_of_a_running_lab_are_n
     endpoints = Endpoints(
         postgres_port=1,
         kafka_port=2,
-        kafka_controller_port=3,
+        source_port=3,
         connect_port=4,
         admin_password="none",
         capture_password="none",

@@ -175,7 +175,7 @@ def test_the_capture_role_reads_its_tables_and_nothing_else(scoring_lab: Lab) ->
     endpoints = scoring_lab.endpoints
     with psycopg.connect(scoring_lab.endpoints.postgres, autocommit=True) as owner:
         owner.execute("CREATE TABLE IF NOT EXISTS secrets (x text)")
-    login = f"host={endpoints.host} port={endpoints.postgres_port} dbname={endpoints.database}"
+    login = f"host={endpoints.postgres_host} port={endpoints.postgres_port} dbname={endpoints.database}"
     login += f" user={endpoints.capture_user} password={endpoints.capture_password}"
     with psycopg.connect(login, autocommit=True) as connection:
         assert connection.execute("SELECT count(*) FROM mnist_test").fetchone()
@@ -187,7 +187,7 @@ def test_the_capture_role_reads_its_tables_and_nothing_else(scoring_lab: Lab) ->
 def test_postgres_wants_its_password(scoring_lab: Lab) -> None:
     endpoints = scoring_lab.endpoints
     with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(f"host={endpoints.host} port={endpoints.postgres_port} user=postgres password=wrong")
+        psycopg.connect(f"host={endpoints.postgres_host} port={endpoints.postgres_port} user=postgres password=wrong")
 
 
 def test_everything_listens_on_loopback_only(scoring_lab: Lab) -> None:

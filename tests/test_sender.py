@@ -24,7 +24,7 @@ def sender() -> SampleSender:
     endpoints = Endpoints(
         postgres_port=port,
         kafka_port=1,
-        kafka_controller_port=1,
+        source_port=1,
         connect_port=1,
         admin_password="none",
         capture_password="none",

@@ -34,7 +34,7 @@ def endpoints() -> Endpoints:
     return Endpoints(
         postgres_port=5433,
         kafka_port=9192,
-        kafka_controller_port=9193,
+        source_port=9193,
         connect_port=8183,
         admin_password="admin-secret",
         capture_password="capture-secret",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from labkit.settings import Endpoints
+from labkit.settings import Endpoints, StackName
 
 Report = Callable[[str], None]
 """Told of progress, one short line at a time."""
@@ -36,7 +36,13 @@ class ServiceStatus:
 
 
 class Stack(Protocol):
-    """A set of servers that can be started, looked at and stopped."""
+    """A set of servers that can be started, looked at and stopped.
+
+    Attributes:
+        name: What `Settings.stack` calls it.
+    """
+
+    name: StackName
 
     def up(self, report: Report = print) -> Endpoints:
         """Start what does not run yet and wait until all of it answers."""

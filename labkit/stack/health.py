@@ -1,6 +1,8 @@
 """Whether a server answers, asked the way its clients ask."""
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -8,7 +10,9 @@ import requests
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from labkit.errors import LabError
 from labkit.settings import Endpoints
+from labkit.stack.base import Report, ServiceStatus
 
 QUICK: Mapping[str, Any] = {"request_timeout_ms": 3000, "bootstrap_timeout_ms": 2000}
 CONNECT_PATIENCE_S = 15.0
@@ -26,12 +30,54 @@ def checks(endpoints: Endpoints) -> Mapping[str, Callable[[], str]]:
 
 def address(name: str, endpoints: Endpoints) -> str:
     """Where a server answers; empty for one that does not listen."""
-    ports = {
-        "postgres": endpoints.postgres_port,
-        "kafka": endpoints.kafka_port,
-        "connect": endpoints.connect_port,
+    addresses = {
+        "postgres": f"{endpoints.postgres_host}:{endpoints.postgres_port}",
+        "kafka": endpoints.kafka,
+        "connect": f"{endpoints.connect_host}:{endpoints.connect_port}",
     }
-    return f"{endpoints.host}:{ports[name]}" if name in ports else ""
+    return addresses.get(name, "")
+
+
+def look_at(service: ServiceStatus, endpoints: Endpoints) -> ServiceStatus:
+    """What is known of a process, and whether it answers as a server, too."""
+    check = checks(endpoints).get(service.name)
+    problem = check() if check is not None and service.state == "running" else ""
+    return replace(
+        service,
+        healthy=service.healthy and not problem,
+        address=address(service.name, endpoints),
+        note=problem or service.note,
+    )
+
+
+def wait(endpoints: Endpoints, timeout_s: float, last_words: Callable[[str, int], str], report: Report) -> None:
+    """Wait until every server answers; say which one is being waited for.
+
+    Args:
+        endpoints: Where they will answer.
+        timeout_s: How long they may take, seconds.
+        last_words: Gives the last lines of a server's log.
+        report: Told of each that answers.
+
+    Raises:
+        LabError: One does not answer in time.
+    """
+    started = time.monotonic()
+    waiting: dict[str, Callable[[], str]] = dict(checks(endpoints))
+    report(f"servers: waiting for {', '.join(waiting)}")
+    while waiting:
+        problems = {name: check() for name, check in waiting.items()}
+        for name, problem in problems.items():
+            if not problem:
+                report(f"servers: {name} answers at {address(name, endpoints)} ({time.monotonic() - started:.1f} s)")
+                del waiting[name]
+        if waiting and time.monotonic() - started > timeout_s:
+            name = next(iter(waiting))
+            raise LabError(
+                f"{name} does not answer after {timeout_s:.0f} s: {problems[name]} {last_words(name, 1)}",
+                f"labkit logs {name}",
+            )
+        time.sleep(0.1)
 
 
 def _postgres(endpoints: Endpoints) -> str:

