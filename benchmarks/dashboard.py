@@ -2,10 +2,12 @@
 
     .venv/bin/python -m benchmarks.dashboard --seconds 600 --rate 1000
 
-It starts a lab of its own, trains, opens the dashboard in Chromium, sends samples, and prints as JSON: frames a second
-and messages a second in the browser, resident memory of kernel and browser at the start and at the end, and whether the
-counters on the screen are exact at the end. What the page itself holds (JavaScript objects and nodes) is counted after
-a garbage collection; the browser's resident memory contains garbage that it has not yet cared to collect.
+It starts a lab of its own, trains, opens the dashboard in Chromium, sends samples, and prints as JSON: how often a
+second the newest prediction changed on the screen and how many messages that took, resident memory of the kernel, and
+whether counters, score and confusion matrix on the screen are exact at the end. What the page holds (JavaScript objects
+and nodes) is counted after a garbage collection; the browser's resident memory contains garbage that it has not yet
+cared to collect.
+Exits with 1 where a bound is broken, and says which.
 """
 
 import contextlib
@@ -27,9 +29,17 @@ from tools.notebook_browser import chromium, jupyter, region
 CELL = "from labkit import Lab\n\nlab = Lab()\ndashboard = lab.dashboard()\ndashboard"
 SETTLE_S = 20
 """Seconds of streaming before memory is first looked at: caches fill."""
+MIN_FRAMES, MAX_MESSAGES = 10.0, 100.0
+"""A second."""
+MAX_KERNEL_GROWTH_MIB, MAX_HEAP_GROWTH_MIB = 24.0, 8.0
+"""Between the first look and the last: a byte or two for each row is allowed, and what a garbage collection leaves."""
+# A frame counts only if the part that shows the newest prediction has changed in it.
 COUNT_FRAMES = """() => {
   window.frames_drawn = 0;
-  const count = () => { window.frames_drawn++; requestAnimationFrame(count); };
+  let changed = false;
+  new MutationObserver(() => { changed = true; }).observe(document.querySelector(".labkit-card"),
+    { subtree: true, childList: true, characterData: true, attributes: true });
+  const count = () => { if (changed) window.frames_drawn++; changed = false; requestAnimationFrame(count); };
   requestAnimationFrame(count);
 }"""
 
@@ -82,10 +92,15 @@ def follow(lab: Lab, page: Page, rate: float, seconds: float, messages: list[int
     last, rows = sample(messages, page), lab.tables.count(TEST_TABLE)
     bar.get_by_role("button", name="Stop samples").click()
     expect(bar.get_by_role("button", name="Send samples")).to_be_visible(timeout=30_000)
-    ledger = lab.ledger(wait_s=120)
-    wanted = [f"{ledger.events:,}", f"{ledger.predictions:,}"]
+    ledger = lab.settle(120)
+    right = round((ledger.accuracy or 0.0) * ledger.counted)
+    wanted = [
+        f"{ledger.events:,}",
+        f"{ledger.predictions:,}",
+        f"{right:,} right of {ledger.counted:,} counted",
+    ]
     deadline = time.monotonic() + 60
-    while (shown := bar.locator("dd").all_inner_texts()[:2]) != wanted and time.monotonic() < deadline:
+    while (shown := figures_shown(page)) != wanted and time.monotonic() < deadline:
         page.wait_for_timeout(200)
     took = last["at"] - first["at"]
     return {
@@ -97,10 +112,40 @@ def follow(lab: Lab, page: Page, rate: float, seconds: float, messages: list[int
         "browser_mib": [first["browser_mib"], last["browser_mib"]],
         "page_heap_mib": [first["heap_mib"], last["heap_mib"]],
         "page_nodes": [first["nodes"], last["nodes"]],
-        "counters_shown": shown,
-        "counters_exact": shown == wanted,
+        "figures_shown": shown,
+        "figures_exact": shown == wanted,
+        "matrix_exact": matrix_shown(page) == [list(row) for row in lab.view.state().score.confusion],
         "ledger_balanced": ledger.balanced,
     }
+
+
+def figures_shown(page: Page) -> list[str]:
+    """Events, predictions, and the frozen model's score, as they stand on the screen."""
+    return [
+        *region(page, "samples and health").locator("dd").all_inner_texts()[:2],
+        region(page, "score").locator(".lk-counts span").first.inner_text(),
+    ]
+
+
+def matrix_shown(page: Page) -> list[list[int]]:
+    """The confusion matrix as it stands on the screen."""
+    texts = region(page, "score").locator(".lk-confusion td").all_inner_texts()
+    counts = [0 if text == "·" else int(text) for text in texts]
+    return [counts[start : start + 10] for start in range(0, 100, 10)]
+
+
+def broken_bounds(figures: dict[str, Any]) -> list[str]:
+    """Which of the bounds do not hold, in words."""
+    kernel, heap = figures["kernel_mib"], figures["page_heap_mib"]
+    bounds = {
+        f"fewer than {MIN_FRAMES:.0f} frames a second": figures["frames_a_second"] < MIN_FRAMES,
+        f"more than {MAX_MESSAGES:.0f} messages a second": figures["messages_a_second"] > MAX_MESSAGES,
+        f"the kernel grew by more than {MAX_KERNEL_GROWTH_MIB:.0f} MiB": kernel[1] - kernel[0] > MAX_KERNEL_GROWTH_MIB,
+        f"the page grew by more than {MAX_HEAP_GROWTH_MIB:.0f} MiB": heap[1] - heap[0] > MAX_HEAP_GROWTH_MIB,
+        "the figures on the screen are not exact": not (figures["figures_exact"] and figures["matrix_exact"]),
+        "the ledger does not balance": not figures["ledger_balanced"],
+    }
+    return [words for words, broken in bounds.items() if broken]
 
 
 def main(rate: Annotated[int, typer.Option()] = 1000, seconds: Annotated[float, typer.Option()] = 60) -> None:
@@ -121,9 +166,14 @@ def main(rate: Annotated[int, typer.Option()] = 1000, seconds: Annotated[float, 
                 chromium(address, on_message=lambda: count(messages)) as page,
             ):
                 expect(region(page, "draw a digit")).to_be_visible(timeout=60_000)
-                typer.echo(json.dumps(follow(lab, page, rate, seconds, messages), indent=2))
+                figures = follow(lab, page, rate, seconds, messages)
         finally:
             lab.down(report=lambda _: None)
+    typer.echo(json.dumps(figures, indent=2))
+    for words in (broken := broken_bounds(figures)):
+        typer.echo(f"FAILED: {words}", err=True)
+    if broken:
+        raise typer.Exit(1)
 
 
 def count(messages: list[int]) -> None:

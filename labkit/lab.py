@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from labkit.capture.event import Operation
     from labkit.model.history import History
-    from labkit.model.live_state import RawRecord, ScoredEvent
+    from labkit.model.live_state import CountedDigit, RawRecord, ScoredEvent
     from labkit.model.live_view import LiveView
+    from labkit.model.score import ModelName
     from labkit.model.training import Training
     from labkit.widgets import Dashboard
 
@@ -296,13 +297,17 @@ class Lab:
 
         reset_scores(self.kafka)
 
-    def digits_of(self, label: int, predicted: int) -> "list[ScoredEvent]":
-        """The newest digits with this label of which the model said this, newest first, at most a dozen.
+    def digits_of(self, label: int, predicted: int, model: "ModelName" = "frozen") -> "list[CountedDigit]":
+        """The newest digits with this label of which a model said this, newest first, at most a dozen.
 
         Raises:
-            LabError: The broker is away.
+            LabError: PostgreSQL is away.
         """
-        return self.history.events_of(self.view.predictions_of(label, predicted))
+        from labkit.model.live_state import CountedDigit
+
+        rows = self.view.rows_of(label, predicted, model)
+        pixels = self.tables.pixels(rows)
+        return [CountedDigit(row_id, pixels[row_id]) for row_id in rows if row_id in pixels]
 
     @property
     def history(self) -> "History":

@@ -5,7 +5,7 @@ from typing import Any
 
 from labkit.capture.event import ChangeEvent, Operation
 from labkit.model.latency import HOPS, Latency
-from labkit.model.live_state import RawRecord, ScoredEvent
+from labkit.model.live_state import CountedDigit, RawRecord, ScoredEvent
 from labkit.model.prediction import Prediction
 
 LINE = [[[0.5, 0.1], [0.5, 0.9]]]
@@ -98,9 +98,9 @@ class Calls:
     def reset_scores(self) -> None:
         self.made.append(("reset",))
 
-    def digits_of(self, label: int, predicted: int) -> Sequence[ScoredEvent]:
-        self.made.append(("digits", label, predicted))
-        return [scored_event(2, label=label, predicted=predicted), scored_event(1, label=label, predicted=predicted)]
+    def digits_of(self, label: int, predicted: int, model: str) -> Sequence[CountedDigit]:
+        self.made.append(("digits", label, predicted, model))
+        return [CountedDigit(row_id, bytes([row_id % 10]) * 784) for row_id in (1002, 1001)]
 
     def record(self, table: str, partition: int, offset: int) -> RawRecord:
         self.made.append(("record", table, partition, offset))

@@ -39,9 +39,9 @@ def test_route_file_is_json_with_known_placeholders(route: str) -> None:
     document = json.loads(text)
     assert document.keys() == {"name", "config"}
     assert all(isinstance(value, str) for value in document["config"].values())
-    known = {"port", *Endpoints.model_fields, *Settings.model_fields}
+    known = {*Endpoints.model_fields, *Settings.model_fields}
     assert Template(text).is_valid()
-    assert {"host", "port"} <= set(Template(text).get_identifiers()) <= known
+    assert {"source_host", "source_port"} <= set(Template(text).get_identifiers()) <= known
 
 
 @pytest.mark.parametrize("route", ROUTES)

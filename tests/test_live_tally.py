@@ -9,7 +9,7 @@ import pytest
 from labkit.capture.event import Operation
 from labkit.model.latency import CAPACITY, HOPS, LatencyWindow, hop_times
 from labkit.model.live_state import ScoredEvent
-from labkit.model.live_tally import DIGITS_OF_A_CELL, EARLY_KEPT, KEPT_OF_A_KIND, LiveTally
+from labkit.model.live_tally import DIGITS_OF_A_CELL, KEPT_OF_A_KIND, WAITING_KEPT, LiveTally
 from labkit.model.row_bytes import EMPTY, PAGE, RowBytes
 from tests.fakes import T0, scored_event
 
@@ -33,7 +33,7 @@ def test_an_event_and_its_prediction_are_joined_whichever_is_read_first(predicti
     assert scored.prediction is not None and (scored.seen_ms, scored.predicted_seen_ms) == (T0 + 13, T0 + 14)
     assert state.latest == scored
     assert (state.score.counted, state.score.correct) == (1, 0)
-    assert [one.row_id for one in tally.predictions_of(7, 1)] == [1003]
+    assert tally.rows_of(7, 1) == [1003]
 
 
 def test_a_rare_kind_is_kept_after_any_number_of_others() -> None:
@@ -57,19 +57,19 @@ def test_events_for_training_are_counted_apart() -> None:
 
 def test_predictions_whose_events_never_come_do_not_pile_up() -> None:
     tally = LiveTally(0)
-    for offset in range(EARLY_KEPT + 50):
+    for offset in range(WAITING_KEPT + 50):
         prediction = scored_event(offset).prediction
         assert prediction is not None
         tally.take_prediction(prediction, T0)
-    assert len(tally._early) == EARLY_KEPT
-    assert tally.state().predictions_seen == EARLY_KEPT + 50
+    assert len(tally._early) == WAITING_KEPT
+    assert tally.state().predictions_seen == WAITING_KEPT + 50
 
 
 def test_a_cell_shows_the_digits_that_count_in_it_now() -> None:
     tally = LiveTally(0)
     for offset in range(1, DIGITS_OF_A_CELL + 4):
         take(tally, scored_event(offset, label=4, predicted=9))
-    rows = [one.row_id for one in tally.predictions_of(4, 9)]
+    rows = tally.rows_of(4, 9)
     assert rows == [1000 + offset for offset in range(DIGITS_OF_A_CELL + 3, 3, -1)]
 
     newest = scored_event(DIGITS_OF_A_CELL + 3, "u", label=9, predicted=9)
@@ -77,9 +77,9 @@ def test_a_cell_shows_the_digits_that_count_in_it_now() -> None:
     assert newest.prediction is not None
     event = dataclasses.replace(newest.event, offset=offset)
     take(tally, ScoredEvent(event, dataclasses.replace(newest.prediction, offset=offset), T0))
-    assert [one.row_id for one in tally.predictions_of(4, 9)] == rows[1:]
-    assert [one.row_id for one in tally.predictions_of(9, 9)] == rows[:1]
-    assert tally.predictions_of(0, 0) == []
+    assert tally.rows_of(4, 9) == [*rows[1:], rows[-1] - 1], "an older one moves up"
+    assert tally.rows_of(9, 9) == rows[:1]
+    assert tally.rows_of(0, 0) == []
 
 
 def test_a_cell_knows_its_digits_though_their_events_have_scrolled_away() -> None:
@@ -90,7 +90,8 @@ def test_a_cell_knows_its_digits_though_their_events_have_scrolled_away() -> Non
     for scored in past:
         assert scored.prediction is not None
         tally.take_prediction(scored.prediction, T0)
-    assert [one.offset for one in tally.predictions_of(4, 9)] == [1]
+    assert tally.rows_of(4, 9) == [1001]
+    assert tally.rows_of(4, 4, "continual")[0] == 1000 + len(past)
 
 
 def test_a_reset_begins_the_scores_anew_and_keeps_the_counts() -> None:
@@ -101,7 +102,55 @@ def test_a_reset_begins_the_scores_anew_and_keeps_the_counts() -> None:
     state = tally.state()
     assert (state.score.counted, state.score.accuracy, state.continual.counted) == (1, 1.0, 1)
     assert (state.events_seen, state.predictions_seen) == (2, 2)
-    assert tally.predictions_of(7, 1) == []
+    assert tally.rows_of(7, 1) == []
+
+
+@pytest.mark.parametrize("lag", [1, KEPT_OF_A_KIND + 20, WAITING_KEPT])
+def test_the_newest_prediction_moves_however_far_the_scorer_is_behind(lag: int) -> None:
+    tally = LiveTally(0)
+    for offset in range(2 * WAITING_KEPT):
+        tally.take_event(scored_event(offset).event, T0)
+        answered = scored_event(offset - lag + 1).prediction
+        if offset >= lag - 1 and answered is not None:
+            tally.take_prediction(answered, T0)
+            latest = tally.state().latest if offset % 997 == 0 else None
+            assert latest is None or latest.prediction == answered
+    latest = tally.state().latest
+    assert latest is not None and latest.event.offset == 2 * WAITING_KEPT - lag
+    assert len(tally._unscored) == lag - 1 and len(tally._early) == 0
+
+
+def test_events_are_in_the_order_of_kafka_whichever_topic_is_read_first() -> None:
+    tally = LiveTally(0)
+    newer = [scored_event(offset) for offset in range(50)]
+    older = [scored_event(offset, "r", table="mnist_train") for offset in range(5000)]
+    for number, scored in enumerate([*newer, *older]):
+        recorded_ms = T0 + 10_000 + number if number < len(newer) else T0
+        tally.take_event(dataclasses.replace(scored.event, recorded_ms=recorded_ms), T0)
+    events = tally.state().events
+    assert [one.event.offset for one in events[:KEPT_OF_A_KIND]] == list(range(49, 49 - KEPT_OF_A_KIND, -1))
+    assert {one.event.table for one in events[KEPT_OF_A_KIND:]} == {"mnist_train"}
+
+
+@pytest.mark.parametrize("event_first", [True, False])
+def test_a_deleted_row_is_told_on_the_card(event_first: bool) -> None:
+    tally = LiveTally(0)
+    scored, gone = scored_event(3), scored_event(3, "d", label=None)
+    assert scored.prediction is not None and gone.prediction is not None
+    delete = dataclasses.replace(gone.event, offset=4)
+    answer = dataclasses.replace(gone.prediction, offset=4, predicted=None, continual=None)
+    tally.take_event(scored.event, T0)
+    if event_first:
+        tally.take_event(delete, T0)
+        tally.take_prediction(scored.prediction, T0)
+    else:
+        tally.take_prediction(scored.prediction, T0)
+        latest = tally.state().latest
+        assert latest is not None and not latest.deleted
+        tally.take_event(delete, T0)
+    tally.take_prediction(answer, T0)
+    latest = tally.state().latest
+    assert latest is not None and latest.deleted and latest.event == scored.event
 
 
 @pytest.mark.parametrize(

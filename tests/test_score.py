@@ -129,9 +129,37 @@ def test_recent_accuracy_forgets_what_is_older_than_its_window() -> None:
     for row_id in range(100):
         score.update(predict(row_id, 1, 1 if row_id < 95 else 2))
     result = score.result()
-    assert result.recent_window == 10
+    assert result.recent_counted == 10
     assert result.recent_accuracy == 0.5
     assert result.accuracy == 0.95
+
+
+def test_a_row_relabelled_often_is_many_events_and_one_row() -> None:
+    score = ProgressiveScore()
+    score.update(predict(1, 4, 4))
+    for label in (5, 6, 7, 4):
+        score.update(predict(1, label, 4, "u"))
+    result = score.result()
+    assert (result.counted, result.recent_counted, result.recent_accuracy) == (1, 5, 0.4)
+
+
+def test_a_reset_does_not_forget_what_was_said_before_a_row_was_learned() -> None:
+    score = ProgressiveScore("continual")
+    score.update(replace(predict(1, 5, 0), continual=3))  # Wrong; it learns the row next.
+    score.reset()
+    assert (score.counted, score.result().history) == (0, ())
+    score.update(replace(predict(1, 5, 0, "u"), continual=5))
+    assert (score.counted, score.correct) == (1, 0), "what it says after learning the row is no fair test"
+
+
+def test_rows_of_a_cell_are_those_that_count_in_it_now_highest_first() -> None:
+    score = ProgressiveScore()
+    for row_id in (1, 5000, 7, 9999, 4096):
+        score.update(predict(row_id, 4, 9))
+    score.update(predict(5000, 9, 9, "u"))
+    assert score.rows(4, 9, 3) == [9999, 4096, 7]
+    assert score.rows(4, 9, 12) == [9999, 4096, 7, 1]
+    assert score.rows(9, 9, 12) == [5000] and score.rows(0, 0, 12) == []
 
 
 def test_unlabelled_rows_do_not_move_the_recent_window() -> None:

@@ -432,28 +432,37 @@ def test_the_scoreboard_shows_both_scores_each_class_and_a_bounded_history():
     history = tuple((count, count / 1000) for count in range(1, 1001))
     frozen = Score(1000, 900, 0.9, 0.95, 100, tuple((1,) * 10 for _ in range(10)), history)
     board.show(frozen, Score(1000, 950, 0.95, 0.99, 100))
-    score = board.score
+    score = board.frozen
     assert [score[name] for name in ("counted", "correct", "accuracy", "recent_accuracy")] == [1000, 900, 0.9, 0.95]
     assert (board.continual["correct"], board.continual["recent_accuracy"]) == (950, 0.99)
     assert score["confusion"] == [[1] * 10] * 10
     assert score["classes"][3] == {"label": 3, "support": 10, "precision": 0.1, "recall": 0.1, "f1": 0.1}
     assert len(score["history"]) == MAX_HISTORY and score["history"][-1] == [1000, 1.0]
     board.show(Score(history=history[:3]), Score())
-    assert board.score["history"] == [[1, 0.001], [2, 0.002], [3, 0.003]]
-    json.dumps(board.score, allow_nan=False)
+    assert board.frozen["history"] == [[1, 0.001], [2, 0.002], [3, 0.003]]
+    json.dumps(board.frozen, allow_nan=False)
 
 
 def test_a_cell_of_the_confusion_matrix_shows_its_digits():
     calls = Calls()
     board = Scoreboard(calls.digits_of)
-    board.set_state({"outbox": {"seq": 1, "action": "cell", "label": 4, "predicted": 9}})
-    assert board.cell == {"label": 4, "predicted": 9, "rows": [1002, 1001]}
+    cell = {"action": "cell", "model": "continual", "label": 4, "predicted": 9}
+    board.set_state({"outbox": {"seq": 1, **cell}})
+    assert board.cell == {"model": "continual", "label": 4, "predicted": 9, "rows": [1002, 1001]}
     assert board.images == bytes([2]) * 784 + bytes([1]) * 784
-    assert board.status == "2 newest 4s wrongly said to be 9"
-    for seq, wrong in enumerate(({"label": 10}, {"predicted": "9"}, {"label": None}, {"action": "drop"}), start=2):
-        board.set_state({"outbox": {"seq": seq, "action": "cell", "label": 4, "predicted": 9} | wrong})
+    assert board.status == "2 newest 4s wrongly said to be 9 by the continual model"
+    wrong_fields = (
+        {"label": 10},
+        {"predicted": "9"},
+        {"label": None},
+        {"action": "drop"},
+        {"model": "best"},
+        {"model": []},
+    )
+    for seq, wrong in enumerate(wrong_fields, start=2):
+        board.set_state({"outbox": {"seq": seq} | cell | wrong})
         assert board.status_kind == "error" and "unexpected" not in board.status
-    assert calls.made == [("digits", 4, 9)]
+    assert calls.made == [("digits", 4, 9, "continual")]
 
 
 def test_the_bar_sends_samples_as_wished():

@@ -59,7 +59,7 @@ def test_refresh_shows_the_state_and_only_what_changed():
     dashboard.refresh()
     assert len(dashboard.feed.events) == 30
     assert dashboard.prediction.prediction is not None and dashboard.prediction.prediction["row_id"] == 1040
-    assert dashboard.scoreboard.score["counted"] == 40
+    assert dashboard.scoreboard.frozen["counted"] == 40
     assert (dashboard.bar.events_seen, dashboard.bar.latency_ms) == (40, 13.2)
 
     changed = count_changes(dashboard)
@@ -84,14 +84,16 @@ def test_clicks_reach_the_actions():
     dashboard.refresh()
     assert dashboard.bar.sending
     dashboard.bar.set_state({"outbox": {"seq": 3, "action": "stop"}})
-    dashboard.scoreboard.set_state({"outbox": {"seq": 1, "action": "cell", "label": 1, "predicted": 7}})
+    dashboard.scoreboard.set_state(
+        {"outbox": {"seq": 1, "action": "cell", "model": "frozen", "label": 1, "predicted": 7}}
+    )
     assert calls.made == [
         ("insert", 4),
         ("relabel", 1001, 5),
         ("delete", 1001),
         ("start", 5.0, "clean", 0.0),
         ("stop",),
-        ("digits", 1, 7),
+        ("digits", 1, 7, "frozen"),
     ]
 
 

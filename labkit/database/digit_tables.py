@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import LiteralString, TypeVar
 
 import numpy as np
@@ -137,6 +137,11 @@ class DigitTables:
         if row is None:
             raise LabError(f"there is no row {row_id} in {table}", "look at the event feed for rows that exist")
         return check_pixels(row[0])
+
+    def pixels(self, row_ids: Sequence[int], table: str = TEST_TABLE) -> dict[int, bytes]:
+        """The 784 bytes of some rows, by id; rows that are not there are left out."""
+        statement = sql.SQL("SELECT id, pixels FROM {} WHERE id = ANY(%s)").format(_table(table))
+        return dict(self._run(lambda connection: connection.execute(statement, [list(row_ids)]).fetchall()))
 
     def slots(self) -> list[str]:
         """Names of the replication slots."""

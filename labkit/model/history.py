@@ -1,8 +1,7 @@
 """The past of the stream, read back from Kafka: nothing that has scrolled away is lost."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
-from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import TopicPartition
 
@@ -13,16 +12,13 @@ from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import decode_prediction, is_reset
 from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, TRAIN_TABLE, table_topic
 from labkit.stream.events import decode_event
-from labkit.stream.reading import open_reader
+from labkit.stream.reading import Progress, open_reader
 from labkit.stream.topics import offset_range
 
-STEP = 500
-"""Offsets read at once on the way back."""
-MOST_READ = 20_000
-"""Offsets looked at for one page of a rare kind, at most."""
+FIRST_STEP = 500
+LAST_STEP = 16_000
+"""Offsets read at once on the way back: few for a page of what is frequent, then more, as a rare kind may be far."""
 POLL_MS = 500
-POLLS = 20
-"""Polls for one record: ten seconds."""
 
 Place = tuple[int, int]
 """Partition and offset."""
@@ -61,33 +57,6 @@ class History:
             f"there is no record {place.topic}[{partition}]@{offset}",
             "it may have been a transaction marker, or expired",
         )
-
-    def events_of(self, predictions: Sequence[Prediction]) -> list[ScoredEvent]:
-        """The change events that some predictions answer, in the same order; one that has expired is left out.
-
-        Raises:
-            LabError: The broker is away, or does not hand them out.
-        """
-        events: dict[Prediction, ChangeEvent] = {}
-        places = {one: TopicPartition(table_topic(BYTES_PREFIX, one.table), one.partition) for one in predictions}
-        for place in set(places.values()):
-            first, end = offset_range(self._servers, place.topic).get(place, (0, 0))
-            reader = open_reader(self._servers, {place: 0}, max_poll_records=1)
-            try:
-                for prediction in (one for one in predictions if places[one] == place and first <= one.offset < end):
-                    reader.seek(place, prediction.offset)
-                    record = self._next(reader, place)
-                    if record.offset == prediction.offset:
-                        events[prediction] = decode_event(record)
-            finally:
-                reader.close()
-        return [ScoredEvent(events[one], one, events[one].recorded_ms) for one in predictions if one in events]
-
-    def _next(self, reader: KafkaConsumer, place: TopicPartition) -> ConsumerRecord:
-        for _ in range(POLLS):  # A busy broker may let the first ones pass.
-            for record in reader.poll(timeout_ms=POLL_MS).get(place, []):
-                return record
-        raise LabError(f"Kafka at {self._servers} does not hand out {place.topic}", "labkit status")
 
     def older(
         self,
@@ -133,18 +102,18 @@ class History:
         self, place: TopicPartition, first: int, end: int, count: int, wanted: Callable[[ChangeEvent], bool]
     ) -> list[ChangeEvent]:
         found: list[ChangeEvent] = []
-        stop = end
-        while stop > max(first, end - MOST_READ) and len(found) < count:
-            start = max(first, stop - STEP)
+        stop, step = end, FIRST_STEP
+        while stop > first and len(found) < count:
+            start, step = max(first, stop - step), min(2 * step, LAST_STEP)
             events: list[ChangeEvent] = []
             for record in self._read(place, start, stop):
                 try:
                     events.append(decode_event(record))
                 except LabError:
                     continue  # The ledger counts foreign records.
-            found = [event for event in events if wanted(event)] + found
+            found = ([event for event in events if wanted(event)] + found)[-count:]
             stop = start
-        return found[-count:]
+        return found
 
     def _predictions_of(self, events: list[ChangeEvent]) -> dict[Place, Prediction]:
         """A prediction is written after its event: so the search begins at the oldest event's time."""
@@ -179,12 +148,16 @@ class History:
 
     def _read(self, place: TopicPartition, start: int, stop: int) -> Iterator[ConsumerRecord]:
         """Committed records from one offset to before another; transaction markers are passed over."""
-        reader = open_reader(self._servers, {place: start}, max_poll_records=STEP)
+        reader = open_reader(self._servers, {place: start}, max_poll_records=FIRST_STEP)
+        progress = Progress(self._servers)
         try:
-            while (reader.position(place) or 0) < stop:
+            while (at := reader.position(place) or 0) < stop:
+                progress.check()
                 for record in reader.poll(timeout_ms=POLL_MS).get(place, []):
                     if record.offset >= stop:
                         return
                     yield record
+                if reader.position(place) != at:
+                    progress.made()
         finally:
             reader.close()

@@ -17,6 +17,8 @@ class ScoredEvent:
     """When this process read the event, milliseconds since the Unix epoch."""
     predicted_seen_ms: float | None = None
     """When it read the prediction; None for one that was recorded before this process began to read."""
+    deleted: bool = False
+    """Whether the row has been deleted since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class Score:
         counted: Rows that have a label and a prediction.
         correct: Those of them where both agree.
         accuracy: correct / counted, or None before the first.
-        recent_accuracy: The same over the last ``recent_window`` counted events; None before the first.
-        recent_window: Length of that window, in events.
+        recent_accuracy: Share of right answers in the last ``recent_counted`` events; None before the first.
+        recent_counted: How many events that is, at most the length of the window. A relabelled row is one each time.
         confusion: 10 tuples of 10 counts; ``confusion[label][predicted]``.
         history: (predictions read so far, running accuracy) pairs for the plot, at most a few hundred.
     """
@@ -37,7 +39,7 @@ class Score:
     correct: int = 0
     accuracy: float | None = None
     recent_accuracy: float | None = None
-    recent_window: int = 100
+    recent_counted: int = 0
     confusion: tuple[tuple[int, ...], ...] = tuple((0,) * 10 for _ in range(10))
     history: tuple[tuple[int, float], ...] = ()
 
@@ -67,6 +69,19 @@ class LiveState:
     predictions_seen: int = 0
     latency: Latency | None = None
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedDigit:
+    """A row that counts in a cell of the confusion matrix.
+
+    Attributes:
+        row_id: Its id in the test table.
+        pixels: Its 784 bytes as they are there now.
+    """
+
+    row_id: int
+    pixels: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,31 @@
 """What is known of the stream so far: events joined with their predictions, counted and scored. No client in here."""
 
-import itertools
 import time
 from collections import Counter, defaultdict, deque
 from dataclasses import replace
+from typing import TypeVar
 
 from labkit.capture.event import ChangeEvent, Operation
 from labkit.model.latency import Latency, LatencyWindow
 from labkit.model.live_state import LiveState, ScoredEvent
 from labkit.model.prediction import Prediction
-from labkit.model.score import ProgressiveScore
+from labkit.model.score import MODELS, ModelName, ProgressiveScore
 from labkit.settings import TEST_TABLE
 
 KEPT_OF_A_KIND = 40
 """Events kept of each table and operation, so that a rare delete is still there after a thousand inserts."""
-EARLY_KEPT = 5000
-"""Predictions kept that were read before their event."""
+WAITING_KEPT = 5000
+"""Predictions kept that were read before their event, and as many events that wait for theirs: five seconds of a fast
+stream."""
 DIGITS_OF_A_CELL = 12
-"""Newest predictions kept for each cell of the confusion matrix."""
+"""Newest digits shown of a cell of the confusion matrix."""
 LATENCY_EVERY_S = 1.0
 
 Kind = tuple[str, Operation]
 EventKey = tuple[str, int, int]
 """Table, partition and offset of an event's record: its identity."""
+
+Value = TypeVar("Value")
 
 
 class LiveTally:
@@ -37,73 +40,76 @@ class LiveTally:
 
     def __init__(self, started_ms: float) -> None:
         self._started_ms = started_ms
-        self._numbers = itertools.count()
-        self._events: dict[EventKey, tuple[int, ScoredEvent]] = {}
+        self._events: dict[EventKey, ScoredEvent] = {}
         self._kinds: defaultdict[Kind, deque[EventKey]] = defaultdict(deque)
         self._counts: Counter[Kind] = Counter()
+        self._unscored: dict[EventKey, ScoredEvent] = {}
         self._early: dict[EventKey, tuple[Prediction, float | None]] = {}
         self._latest: ScoredEvent | None = None
         self._predictions_seen = 0
         self._latencies = LatencyWindow()
         self._latency: Latency | None = None
         self._latency_at = float("-inf")
-        self.reset()
+        self._scores: dict[ModelName, ProgressiveScore] = {name: ProgressiveScore(name) for name in MODELS}
 
     def reset(self) -> None:
         """Begin both scores anew."""
-        self._frozen = ProgressiveScore("frozen")
-        self._continual = ProgressiveScore("continual")
-        self._cells: defaultdict[tuple[int, int], deque[Prediction]] = defaultdict(
-            lambda: deque(maxlen=DIGITS_OF_A_CELL)
-        )
+        for score in self._scores.values():
+            score.reset()
 
     def take_event(self, event: ChangeEvent, seen_ms: float) -> None:
         """Take the next event of its table's topic, seen at a time in milliseconds since the Unix epoch."""
-        key = (event.table, event.partition, event.offset)
+        key = _key(event)
         kind: Kind = (event.table, event.operation)
         self._counts[kind] += 1
-        self._events[key] = (next(self._numbers), ScoredEvent(event, None, seen_ms))
+        self._events[key] = ScoredEvent(event, None, seen_ms)
         self._kinds[kind].append(key)
         if len(self._kinds[kind]) > KEPT_OF_A_KIND:
             del self._events[self._kinds[kind].popleft()]
+        if event.operation == "d":
+            self._note_deleted(event.table, event.row_id)
         early = self._early.pop(key, None)
         if early is not None:
-            self._join(key, *early)
+            self._join(self._events[key], *early)
+        elif event.table == TEST_TABLE:
+            # Apart from the few on the screen: in a fast stream these may be gone before the prediction comes.
+            _keep(self._unscored, key, self._events[key])
 
     def take_prediction(self, prediction: Prediction, seen_ms: float) -> None:
         """Take the next prediction, likewise."""
         self._predictions_seen += 1
-        self._frozen.update(prediction)
-        self._continual.update(prediction)
+        for score in self._scores.values():
+            score.update(prediction)
         live = prediction.predicted_ms > self._started_ms
         # The time of a snapshot's row is not that of its commit, and it may have waited for the first model.
         if live and prediction.predicted is not None and prediction.operation != "r":
             self._latencies.add(prediction, seen_ms)
-        if prediction.label is not None and prediction.predicted is not None:
-            self._cells[prediction.label, prediction.predicted].append(prediction)
-        key = (prediction.table, prediction.partition, prediction.offset)
-        if key in self._events:
-            self._join(key, prediction, seen_ms if live else None)
-            return
-        self._early[key] = (prediction, seen_ms if live else None)
-        if len(self._early) > EARLY_KEPT:
-            del self._early[next(iter(self._early))]
+        if prediction.operation == "d":
+            # Told by the event already, unless that was read before the row's last prediction.
+            self._note_deleted(prediction.table, prediction.row_id)
+        key = _key(prediction)
+        scored = self._unscored.pop(key, None)
+        if scored is not None:
+            self._join(scored, prediction, seen_ms if live else None)
+        else:
+            _keep(self._early, key, (prediction, seen_ms if live else None))
 
-    def _join(self, key: EventKey, prediction: Prediction, seen_ms: float | None) -> None:
-        number, scored = self._events[key]
+    def _join(self, scored: ScoredEvent, prediction: Prediction, seen_ms: float | None) -> None:
         scored = replace(scored, prediction=prediction, predicted_seen_ms=seen_ms)
-        self._events[key] = (number, scored)
-        if prediction.predicted is None:
-            return  # A delete has no picture to show.
-        self._latest = scored
+        key = _key(scored.event)
+        if key in self._events:
+            self._events[key] = scored
+        if prediction.predicted is not None:  # A delete has no picture to show.
+            self._latest = scored
 
-    def predictions_of(self, label: int, predicted: int) -> list[Prediction]:
-        """The newest predictions that count in one cell of the confusion matrix now, newest first."""
-        found: dict[int, Prediction] = {}
-        for prediction in self._cells[label, predicted]:
-            if self._frozen.pair(prediction.table, prediction.row_id) == (label, predicted):
-                found[prediction.row_id] = prediction
-        return list(found.values())[::-1]
+    def _note_deleted(self, table: str, row_id: int) -> None:
+        latest = self._latest
+        if latest is not None and (latest.event.table, latest.event.row_id) == (table, row_id):
+            self._latest = replace(latest, deleted=True)
+
+    def rows_of(self, label: int, predicted: int, model: ModelName = "frozen") -> list[int]:
+        """Rows of the test table that count in one cell of a model's confusion matrix now, newest first."""
+        return self._scores[model].rows(label, predicted, DIGITS_OF_A_CELL)
 
     def state(self, problem: str = "") -> LiveState:
         """The picture now.
@@ -111,12 +117,13 @@ class LiveTally:
         Args:
             problem: What is wrong with the stream, if anything.
         """
-        newest = sorted(self._events.values(), key=lambda numbered: numbered[0], reverse=True)
+        # By Kafka's time, not in the order of reading: a new screen reads one topic after the other.
+        newest = sorted(self._events.values(), key=lambda one: (one.event.recorded_ms, one.event.offset), reverse=True)
         return LiveState(
-            events=tuple(scored for _, scored in newest),
+            events=tuple(newest),
             latest=self._latest,
-            score=self._frozen.result(),
-            continual=self._continual.result(),
+            score=self._scores["frozen"].result(),
+            continual=self._scores["continual"].result(),
             counts=tuple(self._counts.items()),
             events_seen=sum(count for (table, _), count in self._counts.items() if table == TEST_TABLE),
             predictions_seen=self._predictions_seen,
@@ -130,3 +137,14 @@ class LiveTally:
             self._latency_at = time.monotonic()
             self._latency = self._latencies.percentiles(time.time() * 1000)
         return self._latency
+
+
+def _key(record: ChangeEvent | Prediction) -> EventKey:
+    return (record.table, record.partition, record.offset)
+
+
+def _keep(waiting: dict[EventKey, Value], key: EventKey, value: Value) -> None:
+    """Let something wait for its other half; the oldest gives way where too many wait."""
+    waiting[key] = value
+    if len(waiting) > WAITING_KEPT:
+        del waiting[next(iter(waiting))]

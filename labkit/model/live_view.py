@@ -12,11 +12,11 @@ from kafka.structs import TopicPartition
 from labkit.errors import LabError
 from labkit.model.live_state import LiveState
 from labkit.model.live_tally import LiveTally
-from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import decode_prediction, is_reset
+from labkit.model.score import ModelName
 from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, TRAIN_TABLE, table_topic
 from labkit.stream.events import decode_event
-from labkit.stream.reading import open_reader
+from labkit.stream.reading import answers, open_reader
 from labkit.stream.topics import offset_range
 
 log = logging.getLogger(__name__)
@@ -67,10 +67,10 @@ class LiveView:
                 self._drawn_at = time.monotonic()
             return self._state
 
-    def predictions_of(self, label: int, predicted: int) -> list[Prediction]:
-        """The newest predictions that count in one cell of the confusion matrix now, newest first."""
+    def rows_of(self, label: int, predicted: int, model: ModelName = "frozen") -> list[int]:
+        """Rows that count in one cell of a model's confusion matrix now, see `LiveTally.rows_of`."""
         with self._lock:
-            return self._tally.predictions_of(label, predicted)
+            return self._tally.rows_of(label, predicted, model)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -82,14 +82,19 @@ class LiveView:
 
     def _read(self) -> None:
         if not self._positions:
-            for topic in (*EVENT_TOPICS, PREDICTIONS_TOPIC):
-                for partition, (first, _) in offset_range(self._servers, topic).items():
-                    self._positions[partition] = first
+            # All of them or none: a broker that goes away in between must not leave a topic out.
+            self._positions = {
+                partition: first
+                for topic in (*EVENT_TOPICS, PREDICTIONS_TOPIC)
+                for partition, (first, _) in offset_range(self._servers, topic).items()
+            }
         reader = open_reader(self._servers, self._positions, max_poll_records=2000)
         try:
             while not self._stop.is_set():
                 polled: Mapping[TopicPartition, list[ConsumerRecord]] = reader.poll(timeout_ms=500)
-                self._set_problem("")
+                # A poll says nothing of a broker that is away: it only comes back empty.
+                away = not polled and not answers(self._servers)
+                self._set_problem(f"no Kafka broker answers at {self._servers}: labkit status" if away else "")
                 for partition, records in polled.items():
                     with self._lock:
                         for record in records:

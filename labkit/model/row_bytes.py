@@ -34,6 +34,17 @@ class RowBytes:
             page = self._pages[key] = bytearray([EMPTY]) * PAGE
         page[row_id % PAGE] = value
 
+    def newest(self, table: str, value: int, count: int) -> list[int]:
+        """Ids of the rows that have this number, highest first, at most so many."""
+        rows: list[int] = []
+        for number in sorted((number for name, number in self._pages if name == table), reverse=True):
+            page = self._pages[table, number]
+            place = page.rfind(value)
+            while place >= 0 and len(rows) < count:
+                rows.append(number * PAGE + place)
+                place = page.rfind(value, 0, place)
+        return rows
+
     def discard(self, table: str, row_id: int) -> None:
         """Take the row's number away, if it has one."""
         page = self._pages.get((table, row_id // PAGE))

@@ -10,8 +10,12 @@ import numpy as np
 from labkit.model.live_state import Score
 from labkit.model.prediction import Prediction
 from labkit.model.row_bytes import RowBytes
+from labkit.settings import TEST_TABLE
 
 HISTORY_POINTS = 300
+ModelName = Literal["frozen", "continual"]
+"""The published model as it is, or its copy that goes on learning."""
+MODELS: tuple[ModelName, ...] = ("frozen", "continual")
 
 
 class ProgressiveScore:
@@ -29,14 +33,17 @@ class ProgressiveScore:
         recent_window: Length of the window of the recent accuracy, in counted events.
     """
 
-    def __init__(self, model: Literal["frozen", "continual"] = "frozen", recent_window: int = 100) -> None:
+    def __init__(self, model: ModelName = "frozen", recent_window: int = 100) -> None:
         self._model = model
-        # Of each counted row 10 · label + what was said of it, and of each labelled row the answer that counts.
-        self._pairs = RowBytes()
-        self._fair_answers = RowBytes()
-        self._confusion = np.zeros((10, 10), np.int64)
-        self._recent: deque[bool] = deque(maxlen=recent_window)
+        self._fair_answers = RowBytes()  # Of each labelled row the answer that counts.
         self._window = recent_window
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew. What the model said before it learned a row stays known: it has learned the row all the same."""
+        self._pairs = RowBytes()  # Of each counted row 10 · label + what was said of it.
+        self._confusion = np.zeros((10, 10), np.int64)
+        self._recent: deque[bool] = deque(maxlen=self._window)
         self._history: list[tuple[int, float]] = []
         self._stride = 1
         self._seen = 0
@@ -74,6 +81,10 @@ class ProgressiveScore:
         code = self._pairs.get(table, row_id)
         return None if code is None else (code // 10, code % 10)
 
+    def rows(self, label: int, predicted: int, count: int) -> list[int]:
+        """Rows of the test table that count in one cell of the confusion matrix, highest id first, at most so many."""
+        return self._pairs.newest(TEST_TABLE, 10 * label + predicted, count)
+
     @property
     def counted(self) -> int:
         """Rows that have a label and a prediction."""
@@ -92,7 +103,7 @@ class ProgressiveScore:
             correct=self.correct,
             accuracy=self.correct / self.counted if self.counted else None,
             recent_accuracy=sum(recent) / len(recent) if recent else None,
-            recent_window=self._window,
+            recent_counted=len(recent),
             confusion=tuple(tuple(int(count) for count in row) for row in self._confusion),
             history=tuple(self._history),
         )

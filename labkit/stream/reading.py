@@ -1,5 +1,6 @@
 """Reading a topic with kafka-python: only committed records, and with a known end where one is wanted."""
 
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +12,23 @@ from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
 from labkit.stream.topics import CLIENT, MissingTopicError, offset_range
+
+PATIENCE_S = 15.0
+"""How long a read may stand still before its broker counts as away: longer than a killed one takes to come back."""
+ANSWER_S = 1.0
+
+
+def answers(servers: str) -> bool:
+    """Whether something accepts connections at a broker's address, ``host:port``.
+
+    Cheap, and needed since a consumer that has lost its broker goes on returning nothing.
+    """
+    host, _, port = servers.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), ANSWER_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def open_reader(servers: str, positions: Mapping[TopicPartition, int], **options: Any) -> KafkaConsumer:
@@ -49,9 +67,11 @@ def read_to_present_end(servers: str, topic: str) -> Iterator[ConsumerRecord]:
     ranges = offset_range(servers, topic)
     pending = {partition: end for partition, (first, end) in ranges.items() if end > first}
     consumer = open_reader(servers, {partition: ranges[partition][0] for partition in pending})
+    progress = Progress(servers)
     try:
         while pending:
             for records in consumer.poll(timeout_ms=500, max_records=5000).values():
+                progress.made()
                 for record in records:
                     if record.offset < ranges[TopicPartition(record.topic, record.partition)][1]:
                         yield record
@@ -59,8 +79,35 @@ def read_to_present_end(servers: str, topic: str) -> Iterator[ConsumerRecord]:
             for partition in [p for p, end in pending.items() if (consumer.position(p) or 0) >= end]:
                 del pending[partition]
                 consumer.pause(partition)
+                progress.made()
+            progress.check()
     finally:
         consumer.close()
+
+
+class Progress:
+    """Ends a read that stands still: a consumer whose broker is away polls for ever and says nothing.
+
+    Args:
+        servers: Kafka's bootstrap servers, for the message.
+    """
+
+    def __init__(self, servers: str) -> None:
+        self._servers = servers
+        self.made()
+
+    def made(self) -> None:
+        """Something has come."""
+        self._last = time.monotonic()
+
+    def check(self) -> None:
+        """See whether it has stood still for too long.
+
+        Raises:
+            LabError: Nothing has come for `PATIENCE_S`.
+        """
+        if time.monotonic() - self._last > PATIENCE_S:
+            raise LabError(f"Kafka at {self._servers} has handed out nothing for {PATIENCE_S:.0f} s", "labkit status")
 
 
 def wait_for_records(servers: str, topic: str, count: int, timeout_s: float = 60.0) -> None:

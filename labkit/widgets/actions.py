@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from labkit.capture.event import Operation
 from labkit.digits import Disturbance
-from labkit.model.live_state import RawRecord, ScoredEvent
+from labkit.model.live_state import CountedDigit, RawRecord, ScoredEvent
+from labkit.model.score import ModelName
 
 
 class DashboardActions(Protocol):
@@ -50,8 +51,8 @@ class DashboardActions(Protocol):
         """Begin the scores anew, on every screen."""
         ...
 
-    def digits_of(self, label: int, predicted: int) -> Sequence[ScoredEvent]:
-        """The newest digits in one cell of the confusion matrix, newest first."""
+    def digits_of(self, label: int, predicted: int, model: ModelName) -> Sequence[CountedDigit]:
+        """The newest digits in one cell of a model's confusion matrix, newest first."""
         ...
 
     def record(self, table: str, partition: int, offset: int) -> RawRecord:

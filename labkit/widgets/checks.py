@@ -5,6 +5,7 @@ from typing import cast
 
 from labkit.digits import check_label
 from labkit.errors import LabError
+from labkit.model.score import MODELS, ModelName
 
 MAX_ROW_ID = 2**31 - 1
 """Row ids are PostgreSQL integers."""
@@ -65,6 +66,18 @@ def take_label(request: dict[str, object]) -> int | None:
     if "label" not in request:
         raise LabError("the page sent no label, not even that there is none", _RELOAD)
     return check_label(request["label"])
+
+
+def take_model(request: dict[str, object]) -> ModelName:
+    """The name under ``model``: frozen or continual.
+
+    Raises:
+        LabError: Missing or neither.
+    """
+    for name in MODELS:
+        if request.get("model") == name:
+            return name
+    raise LabError(f"model must be one of {', '.join(MODELS)}, not {_brief(request.get('model'))}", _RELOAD)
 
 
 def _finite(value: object) -> float | None:

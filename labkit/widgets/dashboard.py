@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -44,10 +45,10 @@ class Dashboard:
     """
 
     def __init__(
-        self, actions: DashboardActions, poll: Callable[[], LiveState], frames_per_second: float = 10.0
+        self, actions: DashboardActions, poll: Callable[[], LiveState], frames_per_second: float = 15.0
     ) -> None:
         if not 0.1 <= frames_per_second <= 30:
-            raise LabError(f"frames_per_second is {frames_per_second}", "choose from 0.1 to 30; 10 looks smooth")
+            raise LabError(f"frames_per_second is {frames_per_second}", "choose from 0.1 to 30; 15 looks smooth")
         self._actions = actions
         self._poll = poll
         self._pause_s = 1 / frames_per_second
@@ -108,8 +109,11 @@ class Dashboard:
         threading.Thread(target=self._follow, args=(self._stop,), name="labkit-dashboard", daemon=True).start()
 
     def _follow(self, stop: threading.Event) -> None:
-        while not stop.wait(self._pause_s):
+        due = time.monotonic()
+        while not stop.wait(max(0.0, due - time.monotonic())):
             self._pull()
+            # A steady pace, however long a pull takes; one that is missed is not made up for.
+            due = max(due + self._pause_s, time.monotonic())
 
     async def _keep_still(self) -> None:
         while True:

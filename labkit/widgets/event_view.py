@@ -37,7 +37,8 @@ def event_view(scored: ScoredEvent) -> dict[str, object]:
         "predicted": prediction.predicted if prediction else None,
         "probability": top_probability(prediction) if prediction else None,
         "right": is_right(prediction) if prediction else None,
-        "editable": event.table == TEST_TABLE and event.operation != "d",
+        "editable": event.table == TEST_TABLE and event.operation != "d" and not scored.deleted,
+        "deleted": scored.deleted,
         "tombstone": event.pixels is None,
     }
 

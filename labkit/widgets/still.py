@@ -74,7 +74,7 @@ def _accuracy(score: Score) -> str:
         return ""
     words = f"accuracy <b>{score.accuracy:.1%}</b>, {score.correct:,} right of {score.counted:,}"
     if score.recent_accuracy is not None:
-        words += f", {score.recent_accuracy:.1%} of the last {min(score.recent_window, score.counted)}"
+        words += f", {score.recent_accuracy:.1%} of the last {score.recent_counted}"
     return f"{_plot_image(score)}<br>{words}"
 
 

@@ -4,6 +4,7 @@ function render({ model, el }) {
   let shown = null; // The prediction on the card, which a hold keeps there.
   let held = false;
   let spokenAt = 0;
+  let speaking = null; // The timer of the next thing to say.
 
   const digit = make("canvas", { class: "lk-digit", role: "img" });
   const facts = make("p", { class: "lk-hint" });
@@ -61,13 +62,13 @@ function render({ model, el }) {
     root.dataset.rowId = prediction.row_id;
     const bytes = bytesOf(model.get("image"));
     paintDigit(digit, bytes);
-    digit.setAttribute("aria-label", bytes.length ? `digit of row ${prediction.row_id}` : "no image: row deleted");
+    digit.setAttribute("aria-label", `digit of row ${prediction.row_id}`);
     setText(facts, `row ${prediction.row_id}, ${prediction.operation}, model ${prediction.model_version}`);
     const [sign, word, kind] = verdict(prediction.right);
-    setText(answer, prediction.predicted === null ? "–" : String(prediction.predicted));
-    judged.className = `lk-verdict lk-${kind}`;
-    setText(judged, prediction.predicted === null ? "row deleted" : `${sign} ${word}`);
-    setText(truth, prediction.label === null ? "" : `true label ${prediction.label}`);
+    setText(answer, String(prediction.predicted));
+    judged.className = `lk-verdict lk-${prediction.deleted ? "unknown" : kind}`;
+    setText(judged, prediction.deleted ? "row deleted since" : `${sign} ${word}`);
+    setText(truth, prediction.label === null || prediction.deleted ? "" : `true label ${prediction.label}`);
     setText(other, prediction.continual === null ? "" : `the model that goes on learning said ${prediction.continual}`);
     lines.forEach(({ line, fill, value }, number) => {
       const probability = prediction.probabilities[number] ?? null;
@@ -79,16 +80,21 @@ function render({ model, el }) {
     speak(prediction, word);
   }
 
-  function speak({ row_id, predicted }, word) {
-    if (predicted === null || Date.now() - spokenAt < SPEAK_EVERY_MS) return;
-    spokenAt = Date.now();
-    setText(spoken, `row ${row_id}: predicted ${predicted}, ${word}`);
+  /** Tell the newest: at once, or as soon as a screen reader has had time for the one before it. */
+  function speak({ row_id, predicted, deleted }, word) {
+    clearTimeout(speaking);
+    const tell = () => {
+      spokenAt = Date.now();
+      setText(spoken, `row ${row_id}: predicted ${predicted}, ${deleted ? "deleted since" : word}`);
+    };
+    speaking = setTimeout(tell, Math.max(0, spokenAt + SPEAK_EVERY_MS - Date.now()));
   }
 
   const stop = watch(model, ["prediction", "image"], draw);
   return () => {
     stop();
     stopStatus();
+    clearTimeout(speaking);
   };
 }
 

@@ -1,21 +1,24 @@
 const SVG = "http://www.w3.org/2000/svg";
 const PLOT = { height: 108, left: 52, right: 8, top: 10, bottom: 22 }; // In CSS pixels; as wide as there is room.
-const MODELS = { score: ["frozen", "as published"], continual: ["continual", "goes on learning"] };
+const MODELS = { frozen: "as published", continual: "goes on learning" };
 
 function render({ model, el }) {
-  const boards = Object.entries(MODELS).map(([trait, [name, words]]) => {
+  const boards = Object.entries(MODELS).map(([name, words]) => {
     const accuracy = make("strong", { class: "lk-accuracy" });
     const counted = make("span");
     const recent = make("span");
     const element = make("div", { class: `lk-model lk-${name}` },
       make("h3", {}, make("span", { class: "lk-key", "aria-hidden": "true" }), `${name} model`, make("small", {}, words)),
       make("p", { class: "lk-numbers" }, accuracy, make("span", { class: "lk-counts" }, counted, recent)));
-    return { trait, name, accuracy, counted, recent, element };
+    return { name, accuracy, counted, recent, element };
   });
   const plot = svg("svg", { class: "lk-plot", role: "img" });
   const table = make("table", { class: "lk-confusion" });
   const cells = makeConfusion(table);
   const digits = make("div", { class: "lk-cell-digits" });
+  let drawn = null; // The cell whose digits are on the page.
+  const select = make("select", { "aria-label": "model whose digits are shown", onchange: choose },
+    ...Object.keys(MODELS).map((name) => make("option", { value: name }, `${name} model`)));
   const [status, stopStatus] = statusLine(model);
   const classes = make("table", { class: "lk-classes" });
   const classRows = makeClasses(classes);
@@ -23,22 +26,30 @@ function render({ model, el }) {
     make("h2", {}, "Running accuracy"),
     make("div", { class: "lk-score-body" },
       make("div", {}, make("div", { class: "lk-models" }, ...boards.map(({ element }) => element)), plot, classes),
-      make("div", {}, table, status, digits)));
+      make("div", {}, make("label", { class: "lk-hint" }, "Digit by digit: ", select), table, status, digits)));
   el.replaceChildren(root);
   keepKeys(root);
   const line = makePlot();
 
   function draw() {
-    for (const { trait, accuracy, counted, recent } of boards) {
-      const score = model.get(trait);
+    for (const { name, accuracy, counted, recent } of boards) {
+      const score = model.get(name);
       setText(accuracy, percent(score.accuracy));
       setText(counted, `${score.correct.toLocaleString()} right of ${score.counted.toLocaleString()} counted`);
-      const window = Math.min(score.recent_window, score.counted);
+      const window = score.recent_counted;
       setText(recent, window ? `${percent(score.recent_accuracy)} of the last ${window}` : "nothing counted yet");
     }
     drawPlot();
-    drawConfusion(model.get("score").confusion);
-    drawClasses(model.get("score").classes);
+    const chosen = model.get("chosen");
+    select.value = chosen;
+    drawConfusion(model.get(chosen).confusion);
+    drawClasses(model.get(chosen).classes);
+    drawCell();
+  }
+
+  function choose() {
+    model.set("chosen", select.value);
+    model.save_changes();
   }
 
   // The plot
@@ -68,7 +79,7 @@ function render({ model, el }) {
   }
 
   function drawPlot() {
-    const histories = boards.map(({ trait }) => model.get(trait).history);
+    const histories = boards.map(({ name }) => model.get(name).history);
     const counts = histories.flatMap((history) => history.map(([count]) => count));
     const [from, to] = counts.length ? [Math.min(...counts), Math.max(...counts)] : [0, 0];
     const width = Math.max(plot.clientWidth - PLOT.left - PLOT.right, 1);
@@ -79,7 +90,7 @@ function render({ model, el }) {
     });
     setText(line.first, to > from ? from.toLocaleString() : "");
     setText(line.last, `${to.toLocaleString()} predictions`);
-    const now = boards.map(({ trait, name }) => `${name} ${percent(model.get(trait).accuracy)}`).join(", ");
+    const now = boards.map(({ name }) => `${name} ${percent(model.get(name).accuracy)}`).join(", ");
     plot.setAttribute("aria-label", to ? `running accuracy over ${to} predictions, now ${now}`
       : "running accuracy: no prediction yet");
   }
@@ -92,12 +103,12 @@ function render({ model, el }) {
       ...digits.map((digit) => make("th", { scope: "col" }, String(digit))));
     const rows = digits.map((label) => {
       const row = digits.map((predicted) => make("button", {
-        type: "button", onclick: () => sendRequest(model, { action: "cell", label, predicted }),
+        type: "button", onclick: () => sendRequest(model, { action: "cell", model: model.get("chosen"), label, predicted }),
       }));
       return { row, element: make("tr", {}, make("th", { scope: "row" }, String(label)),
         ...row.map((button) => make("td", {}, button))) };
     });
-    parent.append(make("caption", {}, "Which digit the frozen model took for which. Press a number to see its digits."), make("thead", {}, head),
+    parent.append(make("caption", {}, "Which digit the model took for which. Press a number to see its digits."), make("thead", {}, head),
       make("tbody", {}, ...rows.map(({ element }) => element)));
     return rows.map(({ row }) => row);
   }
@@ -118,8 +129,9 @@ function render({ model, el }) {
 
   function drawCell() {
     const cell = model.get("cell");
-    digits.hidden = cell === null;
-    if (cell === null) return;
+    digits.hidden = cell === null || cell.model !== model.get("chosen");
+    if (digits.hidden || cell === drawn) return;
+    drawn = cell;
     const images = bytesOf(model.get("images"));
     digits.replaceChildren(...cell.rows.map((row, index) => {
       const canvas = make("canvas", { class: "lk-digit", role: "img", "aria-label": `digit of row ${row}` });
@@ -136,7 +148,7 @@ function render({ model, el }) {
       const row = names.slice(1).map(() => make("td"));
       return { row, element: make("tr", {}, make("th", { scope: "row" }, String(digit)), ...row) };
     });
-    parent.append(make("caption", {}, "Each digit, frozen model"),
+    parent.append(make("caption", {}, "How each digit fares"),
       make("thead", {}, make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)))),
       make("tbody", {}, ...rows.map(({ element }) => element)));
     return rows.map(({ row }) => row);
@@ -153,8 +165,7 @@ function render({ model, el }) {
   resized.observe(plot);
   const stops = [
     stopStatus,
-    watch(model, ["score", "continual"], draw),
-    watch(model, ["cell", "images"], drawCell),
+    watch(model, ["frozen", "continual", "chosen", "cell", "images"], draw),
   ];
   return () => {
     stops.forEach((stop) => stop());
