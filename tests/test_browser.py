@@ -120,6 +120,48 @@ def test_deleting_is_an_event_and_breaks_nothing(page: Page, scoring_lab: Lab) -
     expect(card).to_have_attribute("data-row-id", str(after), timeout=10_000)
 
 
+def test_a_label_that_comes_late_counts_from_then_on(page: Page, scoring_lab: Lab) -> None:
+    draw(page, SEVEN)
+    counted = scoring_lab.settle().counted
+    row_id = send(page, None)
+    card = region(page, "newest prediction")
+    expect(card).to_have_attribute("data-row-id", str(row_id), timeout=10_000)
+    expect(card).to_contain_text("no label")
+    assert scoring_lab.settle().counted == counted
+    choice = card.get_by_role("combobox", name="new label for this row")
+    expect(choice.locator("..")).to_contain_text("It is a")
+    choice.select_option("7")
+    card.get_by_role("button", name="relabel this row").click()
+    expect(card).to_contain_text("true label 7", timeout=10_000)
+    assert scoring_lab.settle().counted == counted + 1
+
+
+def test_a_pen_draws_the_brush_is_as_wide_as_wished_and_clear_clears(page: Page) -> None:
+    pad = region(page, "draw a digit")
+    canvas = page.get_by_role("application", name="drawing pad")
+    slider, undo = pad.get_by_role("slider", name="brush width"), pad.get_by_role("button", name="Undo")
+    ink = "c => c.getContext('2d').getImageData(0, 0, 28, 28).data.reduce((sum, v, i) => sum + (i % 4 ? 0 : v), 0)"
+    preview = pad.get_by_role("img", name="the drawing at 28 by 28 pixels")
+    pen = page.context.new_cdp_session(page)
+    inks: list[int] = []
+    for width in ("0.04", "0.16"):
+        slider.fill(width)
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        assert box is not None
+        for kind, y in (("mousePressed", 0.2), ("mouseMoved", 0.5), ("mouseReleased", 0.8)):
+            place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + y * box["height"]}
+            held = {"button": "left", "buttons": 1, "clickCount": 1, "pointerType": "pen"}
+            pen.send("Input.dispatchMouseEvent", {"type": kind, **place, **held})
+        expect(undo).to_be_enabled()
+        page.wait_for_timeout(300)
+        inks.append(preview.evaluate(ink))
+        pad.get_by_role("button", name="Clear").click()
+        expect(undo).to_be_disabled()
+    assert 0 < 1.5 * inks[0] < inks[1]
+    slider.fill("0.08")
+
+
 def test_samples_stream_until_stopped(page: Page) -> None:
     bar = region(page, "samples and health")
     bar.get_by_role("spinbutton", name="digits a second").fill("20")
@@ -218,6 +260,11 @@ def test_the_feed_filters_pauses_goes_back_and_opens(page: Page, scoring_lab: La
     expect(feed.locator('li:not([data-operation="delete"])')).to_have_count(0, timeout=5000)
     expect(feed.locator('li[data-operation="delete"] .lk-tombstone').first).to_have_text("tombstone")
     feed.get_by_role("combobox", name="kind of change").select_option("")
+    table = feed.get_by_role("combobox", name="of table")
+    table.select_option("mnist_train")
+    expect(feed.locator(".lk-feed-list .lk-row small", has_text="mnist_test")).to_have_count(0, timeout=5000)
+    expect(feed.locator(".lk-feed-list .lk-row small", has_text="mnist_train")).not_to_have_count(0)
+    table.select_option("")
 
     feed.get_by_role("button", name="Pause").click()
     before = feed.locator("li").first.get_attribute("data-row-id")
@@ -248,21 +295,66 @@ def test_the_timeline_ends_on_the_screen(page: Page, scoring_lab: Lab) -> None:
     expect(timeline.get_by_role("row", name=re.compile("commit to kernel"))).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [1600, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(page: Page, theme: str) -> None:
+def test_axe_finds_nothing(page: Page, theme: str, width: int) -> None:
+    """With a record opened, a cell's digits on the screen, and an error in a status line."""
+    page.set_viewport_size({"width": width, "height": 1250})
     set_theme(page, theme)
+    page.get_by_role("application", name="drawing pad").focus()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    feed, score = region(page, "change events"), region(page, "score")
+    feed.get_by_role("button", name=re.compile("^open the insert")).first.click()
+    expect(feed.get_by_role("group", name="opened record")).to_contain_text("LSN", timeout=10_000)
+    score.locator(".lk-confusion button.lk-hit").first.click()
+    expect(score.locator(".lk-cell-digits canvas").first).to_be_visible(timeout=10_000)
+    expect(region(page, "draw a digit").locator(".lk-status")).to_have_attribute("data-kind", "error")
     results = Axe().run(page, context=".labkit-dashboard", options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]})
-    page.locator(".labkit-dashboard").first.screenshot(path=PICTURES / f"{theme}.png")
+    page.locator(".labkit-dashboard").first.screenshot(path=PICTURES / f"{theme}-{width}.png")
+    feed.get_by_role("button", name="Close").click()
     set_theme(page, "light")
+    page.set_viewport_size({"width": 1600, "height": 1250})
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_reload_shows_the_same_figures(page: Page, scoring_lab: Lab) -> None:
+def test_the_focus_is_seen_on_every_control(page: Page) -> None:
+    page.get_by_role("application", name="drawing pad").focus()
+    mark = """() => {
+      const e = document.activeElement, s = getComputedStyle(e);
+      const label = e.closest("label") ? getComputedStyle(e.nextElementSibling ?? e) : s;
+      const seen = [s, label].some((one) => one.outlineStyle !== "none" && parseFloat(one.outlineWidth) >= 1);
+      return { inside: !!e.closest(".labkit-dashboard"), seen, what: e.outerHTML.slice(0, 120) };
+    }"""
+    found: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        control = page.evaluate(mark)
+        if not control["inside"]:
+            break
+        assert control["seen"], control["what"]
+        found.append(control["what"])
+    assert len(found) >= 20, found
+
+
+def test_what_changes_is_told_politely_and_the_newest_is_not_left_out(page: Page, scoring_lab: Lab) -> None:
+    spoken = region(page, "newest prediction").locator(".lk-unseen[aria-live=polite]")
+    scoring_lab.insert(scoring_lab.tables.image(1), 3)
+    last = scoring_lab.insert(scoring_lab.tables.image(1), 3)
+    expect(spoken).to_contain_text(f"row {last}: predicted", timeout=15_000)
+    assert page.locator(".labkit-dashboard [aria-live=assertive], .labkit-dashboard [role=alert]").count() == 0
+    for name in ("draw a digit", "change events", "score"):
+        assert region(page, name).get_by_role("status").first.get_attribute("aria-live") == "polite"
+
+
+def test_reload_shows_the_same_figures(page: Page, scoring_lab: Lab, folder: Path) -> None:
     counted = scoring_lab.view.state().score.counted
     waterfall = region(page, "timeline").locator(".lk-waterfall li")
     ways = waterfall.all_text_contents()
     page.keyboard.press("Control+s")  # A page shows again what was saved, and the kernel goes on meanwhile.
     page.wait_for_timeout(1000)
+    saved = (folder / NOTEBOOK).read_text()
+    assert "labkit-still" in saved and "data:image/png;base64," in saved and f"right of {counted:,}" in saved
     page.reload()
     accuracy = region(page, "score").locator(".lk-counts").first
     expect(accuracy).to_contain_text(f"{counted:,}", timeout=60_000)
@@ -300,6 +392,9 @@ def test_a_finger_draws_on_the_pad_and_scrolls_beside_it(page: Page) -> None:
     legend = region(page, "draw a digit").get_by_text("True label").bounding_box()
     assert legend is not None
     assert swipe_up(legend["x"] + 10, legend["y"] + 5) > 50
+    # Two fingers zoom wherever the pad is not: nothing else takes the gesture from the browser.
+    kept = "all => all.filter((e) => getComputedStyle(e).touchAction !== 'auto').map((e) => e.className)"
+    assert page.locator(".labkit-dashboard *").evaluate_all(kept) == ["lk-pad-canvas"]
 
 
 def test_nothing_scrolls_into_emptiness(page: Page, scoring_lab: Lab) -> None:
@@ -369,3 +464,6 @@ def test_a_restarted_kernel_brings_it_back(page: Page, scoring_lab: Lab) -> None
     expect(region(page, "score").locator(".lk-counts").first).to_contain_text(
         f"{score.correct:,} right of {score.counted:,}", timeout=30_000
     )
+    newest = scoring_lab.older_events(None, None, {}, None, 1)[0].event
+    first = region(page, "change events").locator(".lk-feed-list > li").first
+    expect(first).to_have_attribute("data-row-id", str(newest.row_id), timeout=10_000)

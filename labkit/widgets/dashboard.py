@@ -21,6 +21,8 @@ from labkit.widgets.still import still_html
 from labkit.widgets.telling import telling
 from labkit.widgets.timeline import Timeline
 
+DETAILS_EVERY_S = 0.2
+"""Feed and scoreboard follow no faster: nobody reads a table that changes oftener, and drawing one takes longest."""
 STILL_EVERY_S = 2.0
 """The picture for saved notebooks follows the stream no faster than this: nobody watches it."""
 
@@ -53,6 +55,8 @@ class Dashboard:
         self._poll = poll
         self._pause_s = 1 / frames_per_second
         self._state = LiveState()
+        self._detailed = LiveState()
+        self._details_due = 0.0
         self._still_state: LiveState | None = None
         self._picture = Picture()
         self._pulling = threading.Lock()
@@ -71,7 +75,7 @@ class Dashboard:
 
     def refresh(self) -> None:
         """Pull the state once and show it, the picture for saved notebooks included."""
-        self._pull()
+        self._pull(details=True)
         self._update_still()
 
     def still(self) -> str:
@@ -120,22 +124,32 @@ class Dashboard:
             self._update_still()
             await asyncio.sleep(STILL_EVERY_S)
 
-    def _pull(self) -> None:
-        """Fetch the newest state and show what has changed. Never raises: the thread has to live on."""
+    def _pull(self, *, details: bool = False) -> None:
+        """Fetch the newest state and show what has changed. Never raises: the thread has to live on.
+
+        Args:
+            details: Show feed and scoreboard, too, though they are not due yet.
+        """
         with self._pulling, telling(self._tell_problem):
             if self._stop.is_set():
                 return  # Closed while this waited for its turn.
             new, old = self._poll(), self._state
-            if new.events != old.events:
-                self.feed.show(new)
             if new.latest != old.latest:
                 self.prediction.show(new.latest)
-            if (new.score, new.continual) != (old.score, old.continual):
-                self.scoreboard.show(new.score, new.continual)
             if (new.latest, new.latency) != (old.latest, old.latency):
                 self.timeline.show(new.latest, new.latency)
             self.bar.show(new)
+            if details or time.monotonic() >= self._details_due:
+                self._show_details(new)
             self._state = new
+
+    def _show_details(self, new: LiveState) -> None:
+        old = self._detailed
+        if new.events != old.events:
+            self.feed.show(new)
+        if (new.score, new.continual) != (old.score, old.continual):
+            self.scoreboard.show(new.score, new.continual)
+        self._detailed, self._details_due = new, time.monotonic() + DETAILS_EVERY_S
 
     def _update_still(self) -> None:
         """Redraw the picture if its state is no longer the newest."""
