@@ -1,5 +1,6 @@
 """Fixtures: one real lab for the whole run, apart from the user's own."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-# Before labkit reads its settings: the tests' lab has a folder of its own and so never touches the user's data.
-HOME = Path(tempfile.gettempdir()) / f"labkit-tests-{os.getuid()}"
+# Before labkit reads its settings: the tests' lab has a folder of its own and so never touches the user's data, nor the
+# lab of another clone's tests.
+CLONE = hashlib.sha256(os.fsencode(Path(__file__).parent)).hexdigest()[:8]
+HOME = Path(tempfile.gettempdir()) / f"labkit-tests-{os.getuid()}-{CLONE}"
 os.environ["LABKIT_HOME"] = str(HOME)
 # A shell starts its background jobs with Ctrl-C ignored, which every process started here would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
