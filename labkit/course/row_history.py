@@ -53,7 +53,7 @@ def _arrived_events(row_id: int, lab: Lab) -> list[ChangeEvent]:
 
 
 def predictions_of(rows: set[int], lab: Lab) -> list[Prediction]:
-    """All predictions of some rows, oldest first, once everything committed so far has arrived; one or more of each row.
+    """All predictions of some rows, oldest first, once everything committed so far has arrived; of each row some.
 
     Raises:
         LabError: A row's has not arrived in time.
