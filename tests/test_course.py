@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 from kafka import KafkaConsumer
+from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -51,6 +52,8 @@ def _is_three(answer: object) -> str:
         raise LabError("the broker is away", "labkit up")
     if answer == "cleared":
         raise psycopg.errors.UndefinedTable("no such table")
+    if answer == "slow":
+        raise KafkaTimeoutError("no answer in 30 s")
     if answer != 3:
         raise WrongAnswer(f"<{answer}> is not three.")
     return "Three it is."
@@ -64,6 +67,7 @@ def _is_three(answer: object) -> str:
         (..., "open", "three dots"),
         (None, "open", "three dots"),
         ("away", "unchecked", "labkit up"),
+        ("slow", "unchecked", "no answer in 30 s → labkit status"),
         ("cleared", "unchecked", "no such table → run the lesson's cells in order"),
     ],
 )

@@ -71,3 +71,5 @@ def test_a_median_delay_in_milliseconds(scoring_lab: Lab) -> None:
     for nothing in (float("nan"), "12 ms", None):
         assert not check.median_delay_ms(nothing, lab, rows).right
     assert check.median_delay_ms(np.percentile(delays, 50), lab, set(rows)).right
+    loaded = check.median_delay_ms(median, lab, [min(lab.tables.labels("mnist_test"))])
+    assert loaded.kind == "unchecked" and "while the connector ran" in loaded.words, "it came by the snapshot"

@@ -55,6 +55,11 @@ def shuffled(messages: Any, keys: Any) -> Any:
     return unscaled(messages, keys)[0] / 255.0, tf.reverse(tf.strings.to_number(keys, tf.int32), [0])
 
 
+def unfinished(messages: Any, keys: Any) -> Any:
+    """Raises an error without words."""
+    raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -64,6 +69,7 @@ def shuffled(messages: Any, keys: Any) -> Any:
         (shuffled, "labels are not the records' keys"),
         (decode_csv_record, "shape"),
         (lambda messages: messages, "fails"),
+        (unfinished, "it fails: NotImplementedError"),
         ("decode", "is a function"),
     ],
 )

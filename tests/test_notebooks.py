@@ -1,9 +1,10 @@
-"""Every lesson on the real servers: alone, twice in a row, solved and unsolved, and nothing left behind."""
+"""Every lesson on the real servers, solved and unsolved: each alone, twice in a row, and nothing left behind."""
 
 import itertools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,71 +20,105 @@ from nbformat import NotebookNode
 
 from labkit import Lab
 from labkit.capture.configs import load_config
+from labkit.course.exercises import CHECK_OUTPUT
 from labkit.lab import ROUTES
 from labkit.settings import CHECKOUT, load_settings
 from labkit.stream.topics import CLIENT
 from tools.make_exercises import NOTEBOOKS, SOLUTIONS, exercise_text
 
-FOLDERS = (SOLUTIONS, NOTEBOOKS)
 LESSONS = sorted(path.name for path in SOLUTIONS.glob("*.ipynb"))
-PARAMETERS = {"01_first_digit.ipynb": {"samples": 7}}
+COURSE = [folder / lesson for folder in (SOLUTIONS, NOTEBOOKS) for lesson in LESSONS]
+"""Every notebook. They are run in this order."""
+SIDE_BY_SIDE = 3
+"""Notebooks at a time, each in a lab of its own: most of a lesson is waiting for servers, also on two cores."""
+PARAMETERS = {
+    "01_first_digit.ipynb": {"samples": 7},
+    "02_why_change_data_capture.ipynb": {"kills": 4, "seconds": 1.0},
+    "05_tensorflow_from_a_stream.ipynb": {"epochs": 2, "timed": 500},
+    "06_live_dashboard.ipynb": {"digits": 150},
+    "07_when_things_break.ipynb": {"digits": 120},
+}
+"""For papermill. nbval takes what stands in the notebook."""
 INTERNAL_TOPICS = ("__", "connect-")
 CELL_TIMEOUT_S = 300
-COURSE_TIMEOUT_S = 900
+COURSE_S = 900
+"""The whole course, solved, in fifteen minutes on two cores; and the same again, unsolved."""
 
 
 @dataclass(frozen=True)
-class LessonRun:
-    """A lesson run in an empty lab of its own, solved and then unsolved.
+class TwoRuns:
+    """A notebook run in an empty lab of its own by papermill, and in the same lab again by nbval.
 
     Attributes:
-        solved: The solution, with its outputs.
-        unsolved: The exercises, with theirs.
+        document: The notebook with the outputs of the first run.
         left: What each run left on the servers and on the machine.
     """
 
-    solved: NotebookNode
-    unsolved: NotebookNode
+    document: NotebookNode
     left: Sequence[set[str]]
 
 
 @pytest.fixture(scope="module")
-def lesson_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future[LessonRun]]]:
-    """Every lesson's run to come, by its name. Two lessons at a time: much of a lesson is waiting for servers."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        runs = {lesson: pool.submit(run_lesson, lesson, tmp_path_factory.mktemp("lesson")) for lesson in LESSONS}
+def course_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[Path, Future[TwoRuns]]]:
+    """The runs of every notebook, to come. All lessons together have one deadline, first solved, then unsolved."""
+    started = time.monotonic()
+    deadlines = {SOLUTIONS: started + COURSE_S, NOTEBOOKS: started + 2 * COURSE_S}
+    with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
+        runs = {
+            notebook: pool.submit(run_twice, notebook, tmp_path_factory.mktemp("lesson"), deadlines[notebook.parent])
+            for notebook in COURSE
+        }
         yield runs
         for ahead in runs.values():
             ahead.cancel()  # Where tests were left out or broken off.
 
 
-def run_lesson(lesson: str, folder: Path) -> LessonRun:
-    """Run a lesson as a newcomer does, in a lab that is not even started; the notebook's kernel finds it."""
+def run_twice(notebook: Path, folder: Path, deadline: float) -> TwoRuns:
+    """Run a notebook as a newcomer does, in a lab that is not even started, and then once more."""
     lab = Lab(load_settings().model_copy(update={"home": folder / "lab"}))
     left: list[set[str]] = []
     try:
-        solved = run(SOLUTIONS / lesson, folder / "solved.ipynb", lab)
+        document = run_by_papermill(notebook, folder / "output.ipynb", lab, deadline)
         left.append(leftovers(lab))
-        unsolved = run(NOTEBOOKS / lesson, folder / "unsolved.ipynb", lab)
+        run_by_nbval(notebook, lab, deadline)
         left.append(leftovers(lab))
     finally:
         lab.down(report=lambda _: None)
-    return LessonRun(solved, unsolved, left)
+    return TwoRuns(document, left)
 
 
-def run(notebook: Path, output: Path, lab: Lab) -> NotebookNode:
+def run_by_papermill(notebook: Path, output: Path, lab: Lab, deadline: float) -> NotebookNode:
     """Run a notebook in a fresh kernel by papermill; return it with its outputs."""
     options = ["--no-progress-bar", f"--execution-timeout={CELL_TIMEOUT_S}", f"--cwd={notebook.parent}"]
     for name, value in PARAMETERS.get(notebook.name, {}).items():
         options += ["-p", name, str(value)]
-    papermill = subprocess.run(
-        [sys.executable, "-m", "papermill", *options, notebook, output],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"LABKIT_HOME": str(lab.settings.home)},
-    )
-    assert papermill.returncode == 0, papermill.stderr[-4000:]
+    run_module(["papermill", *options, str(notebook), str(output)], notebook, lab, deadline)
     return nbformat.read(output, as_version=4)
+
+
+def run_by_nbval(notebook: Path, lab: Lab, deadline: float) -> None:
+    """Run a notebook by nbval: no cell fails, and those tagged for it have the outputs that are stored."""
+    options = ["--nbval-lax", f"--nbval-cell-timeout={CELL_TIMEOUT_S}", "-p", "no:cacheprovider", "-q"]
+    run_module(["pytest", *options, str(notebook)], notebook, lab, deadline)
+
+
+def run_module(command: Sequence[str], notebook: Path, lab: Lab, deadline: float) -> None:
+    """Run a module of Python in a notebook's folder, on a lab, to its good end and before a deadline."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=notebook.parent,
+            env=os.environ | {"LABKIT_HOME": str(lab.settings.home)},
+            timeout=max(0.0, deadline - time.monotonic()),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(
+            f"the whole course takes longer than {COURSE_S} s: {notebook.name} has not ended"
+        ) from error
+    assert done.returncode == 0, done.stdout[-4000:]
 
 
 def outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
@@ -131,46 +166,27 @@ def _strangers(lab: Lab) -> Iterator[psutil.Process]:
             continue  # Gone in the meantime, or somebody else's.
 
 
-@pytest.mark.timeout(COURSE_TIMEOUT_S)
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_alone_solved_then_unsolved_and_nothing_left(lesson: str, lesson_runs: Mapping[str, Future[LessonRun]]) -> None:
-    lesson_run = lesson_runs[lesson].result()
-    solved = lesson_run.solved
-    assert [verdict for verdict in verdicts(solved) if not verdict.startswith("✓")] == []
-    assert len(verdicts(solved)) == sum(cell.source.count("# solution") for cell in solved.cells)
-    quiet = [out.text for out in outputs(solved) if out.output_type == "stream" and out.name == "stderr"]
+@pytest.mark.timeout(2 * COURSE_S + 120)
+@pytest.mark.parametrize("notebook", COURSE, ids=lambda notebook: str(notebook.relative_to(NOTEBOOKS)))
+def test_alone_and_twice_in_a_row_and_nothing_left(notebook: Path, course_runs: Mapping[Path, Future[TwoRuns]]) -> None:
+    runs = course_runs[notebook].result()
+    solution = nbformat.read(SOLUTIONS / notebook.name, as_version=4)
+    exercises = sum(cell.source.count("# solution") for cell in solution.cells)
+    sign = "✓" if notebook.parent == SOLUTIONS else "○"
+    assert [verdict[0] for verdict in verdicts(runs.document)] == [sign] * exercises, verdicts(runs.document)
+    quiet = [out.text for out in outputs(runs.document) if out.output_type == "stream" and out.name == "stderr"]
     assert [text for text in quiet if text.strip()] == [], "a lesson's cells are quiet"
-    assert {verdict[0] for verdict in verdicts(lesson_run.unsolved)} == {"○"}
-    assert lesson_run.left == [set(), set()]
+    assert runs.left == [set(), set()]
 
-    if any("lab.dashboard()" in cell.source for cell in solved.cells):
-        pictures = [out for out in outputs(solved) if "labkit-still" in str(out.get("data", {}).get("text/html", ""))]
-        assert pictures, "the dashboard leaves a picture"
+    if any("lab.dashboard()" in cell.source for cell in solution.cells):
+        stills = ["labkit-still" in str(out.get("data", {}).get("text/html", "")) for out in outputs(runs.document)]
+        assert any(stills), "the dashboard leaves a picture"
 
 
-@pytest.mark.timeout(COURSE_TIMEOUT_S + 120)
-def test_the_course_one_after_the_other_by_nbval(tmp_path: Path) -> None:
-    """Solutions and exercises, each in a lab of its own, side by side: most of a lesson is waiting for servers."""
-    options = ["--nbval-lax", f"--nbval-cell-timeout={CELL_TIMEOUT_S}", "-p", "no:cacheprovider", "-q"]
-    labs = {folder: Lab(load_settings().model_copy(update={"home": tmp_path / folder.name})) for folder in FOLDERS}
-    runs: dict[Path, subprocess.Popen[bytes]] = {}
-    try:
-        for folder, lab in labs.items():
-            runs[folder] = subprocess.Popen(
-                [sys.executable, "-m", "pytest", *options, *(folder / lesson for lesson in LESSONS)],
-                stdout=(tmp_path / f"{folder.name}.log").open("w"),
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=os.environ | {"LABKIT_HOME": str(lab.settings.home)},
-            )
-        for folder, run_of_folder in runs.items():
-            assert run_of_folder.wait(COURSE_TIMEOUT_S) == 0, (tmp_path / f"{folder.name}.log").read_text()[-4000:]
-            assert leftovers(labs[folder]) == set()
-    finally:
-        for run_of_folder in runs.values():
-            run_of_folder.kill()
-        for lab in labs.values():
-            lab.down(report=lambda _: None)
+def test_a_course_that_is_too_slow_fails(tmp_path: Path) -> None:
+    lab = Lab(load_settings().model_copy(update={"home": tmp_path}))
+    with pytest.raises(AssertionError, match="the whole course takes longer than 900 s: 01_first"):
+        run_module(["papermill", "--version"], COURSE[0], lab, deadline=time.monotonic())
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -215,3 +231,13 @@ def test_stored_outputs_are_real_and_clean(lesson: str) -> None:
     assert all(verdict.startswith("✓") for verdict in verdicts(document))
     assert document.metadata.kernelspec.name == "python3"
     assert str(CHECKOUT) not in nbformat.writes(document), "a path of the machine it was run on"
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_what_is_always_so_is_compared(lesson: str) -> None:
+    document = nbformat.read(SOLUTIONS / lesson, as_version=4)
+    compared = [cell for cell in document.cells if CHECK_OUTPUT in cell.metadata.get("tags", [])]
+    assert compared, "nbval compares no output of this lesson"
+    assert all(cell.outputs for cell in compared), "a cell without an output has nothing to compare"
+    empty = [cell for cell in document.cells if cell.cell_type == "code" and "bench.things()" in cell.source]
+    assert all(cell in compared for cell in empty), "that nothing is left is always so"

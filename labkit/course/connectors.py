@@ -10,6 +10,7 @@ from labkit.course.verdict import WrongAnswer, check
 from labkit.lab import Lab
 from labkit.stream.reading import read_to_present_end
 
+FLAT = "ExtractNewRecordState"
 MIB = 2**20
 TOLERANCE = 0.1
 """While somebody looks, the log grows: within a tenth is right."""
@@ -37,29 +38,33 @@ def snapshot_records(answer: object, lab: Lab, topic: str) -> str:
 
 
 @check
-def flat_with_operation(answer: object, lab: Lab, name: str, before: dict[str, str]) -> str:
+def flat_with_operation(answer: object, lab: Lab, name: str) -> str:
     """Whether a connector now sends flat rows that tell the operation, by a transform.
 
     Args:
-        answer: The configuration that the learner has put, a dict.
+        answer: The configuration that the learner has put, a dict; the live connector is what counts.
         lab: The running lab.
         name: The connector.
-        before: The configuration without any transform.
     """
     if not isinstance(answer, dict):
         raise WrongAnswer(f"A configuration is a dict of options; this is a {type(answer).__name__}.")
     now = lab.connect.config(name)
     if now is None:
         raise WrongAnswer(f"There is no connector {name}. Put its configuration first.")
-    added = {option: value for option, value in now.items() if before.get(option) != value and option != "name"}
-    kinds = [value for option, value in added.items() if option.endswith(".type")]
-    if not any(kind.endswith("ExtractNewRecordState") for kind in kinds):
-        raise WrongAnswer("The connector has no ExtractNewRecordState yet. Name a transform, and give it that type.")
-    told = ",".join(value for option, value in added.items() if option.endswith((".add.fields", ".add.headers")))
-    if "op" not in [field.strip().partition(":")[0] for field in told.split(",")]:
-        raise WrongAnswer("The rows are flat now, and do not tell what was done to them. Look for add.fields.")
+    chain = [transform.strip() for transform in now.get("transforms", "").split(",")]
+    flat = [transform for transform in chain if now.get(f"transforms.{transform}.type", "").endswith(FLAT)]
+    if not flat:
+        if any(option.startswith("transforms.") and value.endswith(FLAT) for option, value in now.items()):
+            raise WrongAnswer(f"A transform has the type {FLAT}, but the option transforms does not name it.")
+        raise WrongAnswer(f"The connector has no {FLAT} yet. Name a transform, and give it that type.")
+    told = [now.get(f"transforms.{flat[0]}.add.{where}", "") for where in ("fields", "headers")]
+    fields = [field.strip() for part in told for field in part.split(",") if field.strip()]
+    if "op" not in [field.partition(":")[0] for field in fields]:
+        raise WrongAnswer(
+            f"The rows are flat now, and do not tell what was done to them. Look for add.fields of {flat[0]!r}."
+        )
     lab.connect.wait_running(name)
-    return "The envelope is gone, and what matters of it has been kept: " + told + "."
+    return f"The envelope is gone, and what matters of it has been kept: {', '.join(fields)}."
 
 
 @check

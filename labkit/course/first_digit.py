@@ -6,6 +6,7 @@ from collections.abc import Collection
 from labkit.course.answers import number, whole_number
 from labkit.course.row_history import events_of, existing_row, predictions_of
 from labkit.course.verdict import WrongAnswer, check
+from labkit.errors import LabError
 from labkit.lab import Lab
 
 TOLERANCE_MS, TOLERANCE = 1.0, 0.05
@@ -66,6 +67,8 @@ def median_delay_ms(answer: object, lab: Lab, rows: Collection[int]) -> str:
     """
     given = number(answer, "a median in milliseconds")
     delays = [p.predicted_ms - p.committed_ms for p in predictions_of(set(rows), lab) if p.operation == "c"]
+    if not delays:
+        raise LabError("none of these rows was inserted while the connector ran", "run the lesson's cells in order")
     right = statistics.median(delays)
     if abs(given - right) <= max(TOLERANCE_MS, TOLERANCE * right):
         return f"Half of these digits were predicted within {right:.1f} ms of their commit."

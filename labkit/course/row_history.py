@@ -22,13 +22,24 @@ def existing_row(answer: object, lab: Lab) -> int:
         WrongAnswer: It is no row id.
     """
     row_id = whole_number(answer, "a row id")
-    if row_id not in lab.tables.labels(TEST_TABLE) and not events_of(row_id, lab):
+    if row_id not in lab.tables.labels(TEST_TABLE) and not _arrived_events(row_id, lab):
         raise WrongAnswer(f"mnist_test has no row {row_id}. Inserting returns the new row's id; the screen shows it.")
     return row_id
 
 
 def events_of(row_id: int, lab: Lab) -> list[ChangeEvent]:
-    """All change events of a row, oldest first, once everything committed so far has arrived."""
+    """All change events of a row, oldest first, once everything committed so far has arrived; never none.
+
+    Raises:
+        LabError: None has arrived in time.
+    """
+    events = _arrived_events(row_id, lab)
+    if not events:
+        raise LabError(f"no change event of row {row_id} has arrived after {ARRIVAL_S:.0f} s", "labkit status")
+    return events
+
+
+def _arrived_events(row_id: int, lab: Lab) -> list[ChangeEvent]:
     lab.ledger(wait_s=ARRIVAL_S)
     events: list[ChangeEvent] = []
     for record in read_to_present_end(lab.kafka, table_topic(BYTES_PREFIX, TEST_TABLE)):
@@ -42,6 +53,14 @@ def events_of(row_id: int, lab: Lab) -> list[ChangeEvent]:
 
 
 def predictions_of(rows: set[int], lab: Lab) -> list[Prediction]:
-    """All predictions of some rows, oldest first, once everything committed so far has arrived."""
+    """All predictions of some rows, oldest first, once everything committed so far has arrived; of each row some.
+
+    Raises:
+        LabError: A row's has not arrived in time.
+    """
     lab.ledger(wait_s=ARRIVAL_S)
-    return [prediction for prediction in read_predictions(lab.kafka)[0] if prediction.row_id in rows]
+    predictions = [prediction for prediction in read_predictions(lab.kafka)[0] if prediction.row_id in rows]
+    missing = rows - {prediction.row_id for prediction in predictions}
+    if missing:
+        raise LabError(f"row {min(missing)} has not been predicted after {ARRIVAL_S:.0f} s", "labkit status")
+    return predictions

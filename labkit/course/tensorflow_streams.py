@@ -39,7 +39,9 @@ def batch_decoder(answer: object, lab: Lab, topic: str) -> str:
         images, labels = decode(tf.constant([r.value for r in records]), tf.constant([r.key for r in records]))
         images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
     except Exception as error:  # It is the learner's function: whatever it raises is the answer's fault.
-        raise WrongAnswer(f"On {len(records)} records at once it fails: {str(error).splitlines()[0][:200]}") from error
+        # A bare assert has no words.
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise WrongAnswer(f"On {len(records)} records at once it fails: {reason[:200]}") from error
     if tuple(images.shape) != (len(records), PIXELS):
         raise WrongAnswer(
             f"The images' shape is {tuple(images.shape)}, wanted is {(len(records), PIXELS)}. "

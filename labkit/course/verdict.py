@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Concatenate, ParamSpec
 
 import psycopg
+from kafka.errors import KafkaError
 
 from labkit.errors import LabError
 
@@ -68,6 +69,8 @@ def check(
         except psycopg.Error as error:
             reason = f"PostgreSQL: {str(error).strip()} → run the lesson's cells in order"
             return Verdict("unchecked", f"This could not be checked. {reason}")
+        except KafkaError as error:
+            return Verdict("unchecked", f"This could not be checked. Kafka: {error} → labkit status")
         except LabError as error:
             return Verdict("unchecked", f"This could not be checked: {error}")
 
