@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import AbortTransactionSpec
 from kafka.structs import TopicPartition
 
 from labkit import Lab
@@ -65,8 +66,14 @@ def left_open(scoring_lab: Lab) -> Iterator[str]:
     producer.close(timeout=0)
 
 
-def call_ended(lab: Lab, name: str, state: int) -> None:
-    """Make the coordinator's log say that a transaction has ended, as a restarted broker may by mistake."""
+def write_state(lab: Lab, name: str, state: int | None) -> None:
+    """Write into the coordinator's log what became of a transaction, as a restarted broker may by mistake.
+
+    Args:
+        lab: The running lab.
+        name: The transactional id.
+        state: What it is called, with the next epoch; None: nothing is known of it any more.
+    """
     log = KafkaConsumer(
         bootstrap_servers=lab.kafka, exclude_internal_topics=False, enable_auto_commit=False, consumer_timeout_ms=2000
     )
@@ -77,8 +84,10 @@ def call_ended(lab: Lab, name: str, state: int) -> None:
     log.close()
     version, producer_id, epoch, timeout_ms, _ = STATE.unpack_from(newest.value)
     now = int(time.time() * 1000)
-    ended = STATE.pack(version, producer_id, epoch, timeout_ms, state)
-    ended += b"\x01" + struct.pack(">qq", now, now) + b"\x00"  # no partitions; changed, begun; no more fields
+    ended = None
+    if state is not None:
+        ended = STATE.pack(version, producer_id, epoch + 1, timeout_ms, state)
+        ended += b"\x01" + struct.pack(">qq", now, now) + b"\x00"  # no partitions; changed, begun; no more fields
     # Kafka lets its own tools alone write to its internal topics, and knows them by this name.
     tool = KafkaProducer(bootstrap_servers=lab.kafka, client_id="__admin_client")
     tool.partitions_for("__transaction_state")
@@ -102,7 +111,7 @@ def test_a_transaction_that_a_worker_left_open_is_ended(scoring_lab: Lab, left_o
 def test_a_transaction_that_hangs_after_a_brokers_restart_is_aborted(scoring_lab: Lab, left_open: str) -> None:
     lab = scoring_lab
     before = balanced(lab).events
-    call_ended(lab, left_open, COMPLETE_COMMIT)
+    write_state(lab, left_open, COMPLETE_COMMIT)
     # While the worker lives, it is left alone: a living producer's next commit would end it.
     kill(lab, "kafka")
     lab.insert(DIGIT, 0)
@@ -120,9 +129,32 @@ def test_a_transaction_that_hangs_after_a_brokers_restart_is_aborted(scoring_lab
 def test_a_hanging_transaction_that_a_new_task_waits_for_is_aborted(scoring_lab: Lab, left_open: str) -> None:
     lab = scoring_lab
     before = balanced(lab).events
-    call_ended(lab, left_open, EMPTY)
+    write_state(lab, left_open, EMPTY)
     kill(lab, "kafka")
     lab.insert(DIGIT, 0)
     lab.wait_until(lambda: open_offsets(lab) == [0, 0], "nothing is held back", timeout_s=60)
     lab.wait_until(lambda: all(status.healthy for status in lab.status()), "every part is healthy", timeout_s=60)
     assert balanced(lab).events == before + 1
+
+
+def test_a_transaction_of_which_the_coordinator_says_nothing_is_left_alone(scoring_lab: Lab, left_open: str) -> None:
+    """As while a coordinator is loaded: the producer may live, and take for committed what an abort takes back."""
+    lab = scoring_lab
+    write_state(lab, left_open, None)
+    kill(lab, "kafka")
+    lab.wait_until(lambda: healthy(lab, "kafka"), "the broker is back", timeout_s=60)
+    time.sleep(5)
+    assert open_offsets(lab) == [1, 1]
+    admin = KafkaAdminClient(bootstrap_servers=lab.kafka)
+    for topic in (OFFSETS, EVENTS):  # Nobody else would ever end it.
+        partition = TopicPartition(topic, 0)
+        producers = admin.describe_producers([partition])[partition].active_producers
+        (state,) = [
+            one
+            for one in producers
+            if one.current_transaction_start_offset is not None and one.current_transaction_start_offset >= 0
+        ]
+        admin.abort_transaction(AbortTransactionSpec(partition, state.producer_id, state.producer_epoch))
+    admin.close()
+    lab.wait_until(lambda: open_offsets(lab) == [0, 0], "nothing is held back")
+    balanced(lab)

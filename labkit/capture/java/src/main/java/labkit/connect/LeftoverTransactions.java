@@ -33,8 +33,9 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Both are ended here by an abort: records and source offsets are in the same transaction, so the connector reads
  * again what is taken back, and nothing is lost or repeated. A transaction whose producer may still live is left alone,
- * since that producer's next commit ends it as well, and an abort would lose what it takes for committed. It supposes
- * one worker in the group.
+ * since that producer's next commit ends it as well, and an abort would lose what it takes for committed. So the
+ * coordinator must say that the producer is gone; one that says nothing, as while it is loaded after the broker lost its
+ * session, proves nothing. It supposes one worker in the group.
  *
  * <p>Connect offers no hook for this but a REST extension, which it registers while the worker starts. No resource is
  * added.
@@ -105,6 +106,7 @@ public class LeftoverTransactions implements ConnectRestExtension {
     private void end(ProducerState producer, Admin admin) throws ExecutionException, InterruptedException {
         boolean beforeThisWorker = producer.lastTimestamp() < startedMs;
         Set<Long> id = Set.of(producer.producerId());
+        boolean gone = false;
         for (TransactionListing known :
                 admin.listTransactions(new ListTransactionsOptions().filterProducerIds(id)).all().get()) {
             switch (known.state()) {
@@ -117,17 +119,23 @@ public class LeftoverTransactions implements ConnectRestExtension {
                     return;
                 case COMPLETE_COMMIT:
                 case COMPLETE_ABORT:
-                    if (!beforeThisWorker) {
-                        return;
-                    }
+                    gone = beforeThisWorker;
                     break;
                 case EMPTY:
-                    break; // A new task has taken the id over, and waits for the offsets.
+                    // A new task has taken the id over, with a younger epoch, and waits for the offsets.
+                    gone = epoch(known.transactionalId(), admin) > producer.producerEpoch();
+                    break;
                 default:
                     return; // Being ended.
             }
         }
-        abortHanging(producer, admin);
+        if (gone) {
+            abortHanging(producer, admin);
+        }
+    }
+
+    private static int epoch(String transactionalId, Admin admin) throws ExecutionException, InterruptedException {
+        return admin.describeTransactions(List.of(transactionalId)).description(transactionalId).get().producerEpoch();
     }
 
     /** Aborts what the coordinator holds for ended: nobody else will ever do it. */
