@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from filelock import FileLock
 
 PACKAGES = {"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
 """Programs an engine with stand-ins needs, and Debian's packages that hold them."""
@@ -99,13 +100,18 @@ def private_engine(folder: Path) -> Iterator[Mapping[str, str]]:
     Yields:
         What a client's environment needs.
     """
-    install_packages()
-    plugins = install_plugins(folder / "config")
     folder.mkdir(parents=True, exist_ok=True)
     pid_file = folder / "docker.pid"
-    _stop_left_over(pid_file, folder)
-    # A socket's path may have 107 bytes at most.
-    with tempfile.TemporaryDirectory(prefix="labkit-docker-") as runtime, (folder / "dockerd.log").open("w") as log:
+    with (
+        # Tests of two clones share the images, and so take turns.
+        FileLock(folder / "engine.lock"),
+        # A socket's path may have 107 bytes at most.
+        tempfile.TemporaryDirectory(prefix="labkit-docker-") as runtime,
+        (folder / "dockerd.log").open("w") as log,
+    ):
+        install_packages()
+        plugins = install_plugins(folder / "config")
+        _stop_left_over(pid_file, folder)
         socket = f"unix://{runtime}/docker.sock"
         command = ["dockerd", "--host", socket, "--data-root", str(folder / "data"), "--pidfile", str(pid_file)]
         engine = subprocess.Popen(
