@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from labkit import Lab
+from labkit import Lab, LabError
 from labkit.digits import load_digits
 from labkit.model.store import ModelStore
 from labkit.settings import TEST_TABLE, load_settings
@@ -347,3 +347,34 @@ def test_compose_missing_or_of_version_1(docker_engine: None, tmp_path: Path, pr
     assert refused(tmp_path / "home", **without) == "✗ Docker has no compose here"
     (programs / "docker-compose").touch(mode=0o755)
     assert refused(tmp_path / "home", **without) == "✗ there is only docker-compose, version 1"
+
+
+def test_servers_that_somebody_else_runs(compose_lab: Lab, tmp_path: Path) -> None:
+    servers = compose_lab.endpoints
+    settings = load_settings().model_copy(
+        update={
+            "home": tmp_path / "home",
+            "stack": "external",
+            "postgres_port": servers.postgres_port,
+            "kafka_port": servers.kafka_port,
+            "connect_port": servers.connect_port,
+            "source_host": servers.source_host,
+            "source_port": servers.source_port,
+        }
+    )
+    with pytest.raises(LabError, match="admin_password is not set"):
+        Lab(settings).up()
+    passwords = {"admin_password": servers.admin_password, "capture_password": servers.capture_password}
+    lab = Lab(settings.model_copy(update=passwords)).up()
+    try:
+        lab.capture("csv")
+        row = lab.insert(DIGIT, 4)
+        assert compose_lab.tables.labels(TEST_TABLE)[row] == 4
+        assert {status.name: status.healthy for status in lab.status()}["connect"]
+        with pytest.raises(LabError, match="kafka is run by somebody else"):
+            lab.stack.stop_service("kafka")
+        lab.delete(row)
+    finally:
+        lab.down(report=lambda _: None)
+    assert not lab.settings.home.exists()
+    assert all(status.healthy for status in compose_lab.stack.status() if status.name != "scorer")

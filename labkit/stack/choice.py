@@ -9,8 +9,13 @@ from labkit.settings import CaptureName, Settings, StackName
 from labkit.stack.base import Report, Stack
 from labkit.stack.compose import ComposeStack
 from labkit.stack.embedded import EmbeddedStack
+from labkit.stack.external import ExternalStack
 
-STACKS: Mapping[StackName, Callable[[Settings], Stack]] = {"embedded": EmbeddedStack, "compose": ComposeStack}
+STACKS: Mapping[StackName, Callable[[Settings], Stack]] = {
+    "embedded": EmbeddedStack,
+    "compose": ComposeStack,
+    "external": ExternalStack,
+}
 
 
 class Choice(BaseModel):

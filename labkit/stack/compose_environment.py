@@ -42,6 +42,7 @@ def variables(settings: Settings, endpoints: Endpoints, plugins: Path) -> Mappin
     """
     return {
         "LABKIT_ADMIN_PASSWORD": endpoints.admin_password,
+        "LABKIT_CAPTURE_PASSWORD": endpoints.capture_password,
         "LABKIT_PLUGINS_FOLDER": plugins,
         "LABKIT_PUBLISHED_POSTGRES_PORT": endpoints.postgres_port,
         "LABKIT_PUBLISHED_KAFKA_PORT": endpoints.kafka_port,
