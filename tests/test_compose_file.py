@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from labkit.settings import Endpoints, Settings
+from labkit.stack import kafka, postgres
 from labkit.stack.compose_environment import COMPOSE_FILE, SAMPLE, variables
 
 PROFILES = ("server", "jupyter")
@@ -121,3 +122,27 @@ def test_labkit_writes_no_variable_that_the_file_does_not_use() -> None:
     defaults = {name for name, value in sample().items() if str(written.get(name)) == value}
     # What the sample says of memory and log is what labkit writes where nobody asks for more.
     assert {name for name in written if name.endswith("MIB")} <= defaults
+
+
+def properties(template: str) -> dict[str, str]:
+    """The fixed lines of a template of Kafka's configuration."""
+    lines = [line for line in template.splitlines() if "=" in line and not line.startswith("#") and "{" not in line]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_servers_are_tuned_as_the_embedded_ones(project: Mapping[str, Any]) -> None:
+    def tuned(service: str, prefix: str) -> dict[str, str]:
+        environment = project["services"][service]["environment"].items()
+        return {name.removeprefix(prefix).lower().replace("_", "."): str(value) for name, value in environment}
+
+    broker = properties(kafka.BROKER)
+    assert {name: tuned("kafka", "KAFKA_").get(name) for name in broker} == broker
+    # The image has JSON converters by itself, and calls the advertised host by another name.
+    worker = {name: value for name, value in properties(kafka.CONNECT).items() if not name.endswith("converter")}
+    assert {name: tuned("connect", "CONNECT_").get(name) for name in worker} == worker
+    command = [part.removeprefix("-c") for part in project["services"]["postgres"]["command"][1:]]
+    written = postgres.CONFIGURATION.format(host="", port="", keep=512)
+    embedded = dict(re.findall(r"^(\w+) = '?(.*?)'?$", written, re.MULTILINE))
+    for name in ("listen_addresses", "port", "unix_socket_directories"):
+        del embedded[name]
+    assert dict(part.split("=", 1) for part in command) == embedded

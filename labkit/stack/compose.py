@@ -65,6 +65,16 @@ class ComposeStack:
         """
         self._client()
 
+    def version(self) -> str:
+        """Versions of Docker and its compose, once they are known to work.
+
+        Raises:
+            LabError: They cannot be used.
+        """
+        client = self._client()
+        with _errors_explained():
+            return f"engine {client.info().server_version}, {client.compose.version().strip()}"
+
     def up(self, report: Report = print) -> Endpoints:
         """Start what does not run yet and wait until all of it answers.
 
