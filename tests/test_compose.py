@@ -227,6 +227,7 @@ def taking_the_first(somebody: socket.socket) -> Callable[..., int]:
     def choose(name: str, *arguments: Any) -> int:
         port = choose_port(name, *arguments)
         if name == "postgres_port" and somebody.getsockname()[1] == 0:
+            somebody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             somebody.bind(("127.0.0.1", port))
             somebody.listen()
         return port
@@ -294,7 +295,7 @@ def test_data_are_kept_over_down_and_an_interrupted_up_is_mended_by_the_next(
     assert left_of(lab) == []
 
 
-def test_an_image_that_cannot_be_fetched_is_told_and_the_next_up_has_it(home: Path) -> None:
+def test_an_image_that_cannot_be_fetched_is_told(home: Path) -> None:
     image = next(line for line in docker("images", "--format", "{{.Repository}}:{{.Tag}}") if "apache/kafka:" in line)
     docker("tag", image, "kept/for-later")
     docker("rmi", image)

@@ -4,7 +4,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -166,13 +166,13 @@ class ComposeStack:
             said = str(self._client().compose.logs(name, tail=str(lines), no_log_prefix=True))
         return "\n".join(said.splitlines()[-lines:])
 
-    def _client(self) -> DockerClient:
+    def _client(self, profiles: Sequence[str] = ()) -> DockerClient:
         if not COMPOSE_FILE.is_file():
             raise LabError(f"there is no {COMPOSE_FILE.name}: it comes with the repository", "run labkit in a clone")
         written = environment_file(self.settings)
         # To stop or look at what is there, any value does.
         environment = written if written.is_file() else SAMPLE
-        return docker.connect([COMPOSE_FILE], environment, self.project, list(PROFILES))
+        return docker.connect([COMPOSE_FILE], environment, self.project, list(profiles))
 
     def _refuse_foreign_volume(self, client: DockerClient) -> None:
         """Where the lab's folder was deleted by hand, the password to the rows is gone with it."""
@@ -231,6 +231,8 @@ class ComposeStack:
         missing = sorted(image for image in wanted if image and not client.image.exists(image))
         if missing:
             report(f"images: fetching {', '.join(missing)}, once for this machine")
+        if not client.image.exists(f"{self.project}-connect"):
+            report("images: Kafka Connect's is made with our transform; what it is made from is fetched once, too")
 
     def _wait_until_healthy(self, client: DockerClient, names: Collection[str]) -> None:
         deadline = time.monotonic() + self.settings.start_timeout_s
@@ -290,7 +292,7 @@ class ComposeStack:
     def _remove(self, *, keep_data: bool, report: Report) -> None:
         self._keeper.stop(lambda _: None)
         with _errors_explained():
-            client = self._client()
+            client = self._client(PROFILES)
             if self._containers(client):
                 report("stopping the servers")
             client.compose.down(

@@ -98,7 +98,8 @@ def build_stand_ins(environment: Mapping[str, str]) -> list[str]:
 def _images(base: str) -> list[Image]:
     names = official_names()
     cache = ArtifactCache(load_settings().cache_dir)
-    cache.fetch(["kafka", "debezium"])
+    if cache.missing(["kafka", "debezium"]):
+        cache.fetch(["kafka", "debezium"])
     packages = Path(sysconfig.get_paths()["purelib"])
     kafka = {f"kafka/{path.name}": path for path in cache.paths("kafka")}
     java = Image(
