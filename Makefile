@@ -5,6 +5,9 @@ LABKIT = .venv/bin/labkit
 NOTEBOOK ?= 01_first_digit.ipynb
 
 ROOM ?= build/room
+ifdef STACK
+export LABKIT_STACK := $(STACK)
+endif
 ifdef MIRROR
 export LABKIT_MIRROR := $(MIRROR)
 endif
@@ -12,7 +15,7 @@ endif
 .PHONY: lab room serve-room demo test lint notebooks exercises pictures setup setup-dev chromium down lock help
 
 help:
-	@echo "make lab    set up, start the servers, open JupyterLab"
+	@echo "make lab    set up, start the servers, open JupyterLab; with STACK=compose the servers run in containers"
 	@echo "make room   gather all that the lab fetches, for a room without internet; make serve-room serves it"
 	@echo "make demo   the whole way without a browser, measured"
 	@echo "make test   set up and run every check"

@@ -31,6 +31,14 @@ console = Console()
 notes = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Stack = Annotated[
+    StackName | None, typer.Option(help="Who runs the servers. By default as at the last start, at first embedded.")
+]
+
+
+def _lab_on(stack: StackName | None) -> Lab:
+    """The lab with the stack that was asked for; with the one it had where none was."""
+    return Lab(load_settings().model_copy(update={"stack": stack} if stack else {}))
 
 
 def _say(line: str) -> None:
@@ -42,15 +50,9 @@ def _print_json(value: Any) -> None:
 
 
 @app.command()
-def up(
-    stack: Annotated[
-        StackName | None, typer.Option(help="Who runs the servers. By default as at the last start, at first embedded.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+def up(stack: Stack = None, as_json: AsJson = False) -> None:
     """Start the servers; harmless when they run already."""
-    asked = {"stack": stack} if stack else {}
-    lab = Lab(load_settings().model_copy(update=asked)).up(_say)
+    lab = _lab_on(stack).up(_say)
     if as_json:
         _print_json(lab.endpoints.model_dump(exclude={"admin_password", "capture_password"}))
     else:
@@ -61,11 +63,12 @@ def up(
 def lab(
     notebook: Annotated[str, typer.Argument(help="The notebook to open.")] = "01_first_digit.ipynb",
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    stack: Stack = None,
 ) -> None:
     """Start the servers and JupyterLab; stop both when JupyterLab ends. The data stay."""
     from labkit.jupyter import run_jupyter
 
-    run_jupyter(Lab(), notebook, browser=browser, report=_say)
+    run_jupyter(_lab_on(stack), notebook, browser=browser, report=_say)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import psutil
 from labkit.errors import LabError
 from labkit.settings import Settings, load_endpoints
 from labkit.stack.artifacts import ArtifactCache
+from labkit.stack.compose import ComposeStack
 from labkit.stack.kafka import JAVA
 from labkit.stack.ports import is_free
 
@@ -43,7 +44,7 @@ def examine(settings: Settings, *, docker: bool = False) -> list[Finding]:
     findings = [_python(), _memory(), _disk(settings), _cache(settings), _java(), _tensorflow_io()]
     findings += _ports(settings)
     if docker:
-        findings.append(_docker())
+        findings.append(_docker(settings))
     return findings
 
 
@@ -124,11 +125,8 @@ def _ports(settings: Settings) -> list[Finding]:
     ]
 
 
-def _docker() -> Finding:
-    if shutil.which("docker") is None:
-        return Finding("Docker", "error", "no docker command", "install Docker, or use the lab without it")
-    result = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True)
-    if result.returncode != 0:
-        problem = (result.stderr.strip().splitlines() or ["it does not answer"])[-1]
-        return Finding("Docker", "error", problem[:120], "start Docker, or use the lab without it")
-    return Finding("Docker", "ok", f"engine {result.stdout.strip()}")
+def _docker(settings: Settings) -> Finding:
+    try:
+        return Finding("Docker", "ok", ComposeStack(settings).version())
+    except LabError as error:
+        return Finding("Docker", "error", error.problem, error.fix or "")

@@ -16,7 +16,7 @@ from labkit.ledger import Ledger, take_ledger
 from labkit.sender import SampleSender
 from labkit.settings import TEST_TABLE, TRAIN_TABLE, Endpoints, Settings, load_endpoints, load_settings
 from labkit.stack.base import Report, ServiceStatus, Stack
-from labkit.stack.choice import make_stack, switch
+from labkit.stack.choice import make_stack, stop, switch
 from labkit.stack.home import prepare_home
 from labkit.stream.topics import create_topics
 
@@ -117,7 +117,7 @@ class Lab:
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:
         """Stop everything; delete the lab's folder with all rows, too, unless told to keep the data."""
         self.close()
-        self.stack.down(keep_data=keep_data, report=report)
+        stop(self.settings, keep_data=keep_data, report=report)
 
     def close(self) -> None:
         """Let go of the servers without stopping them."""

@@ -77,6 +77,16 @@ class Settings(BaseSettings):
     kafka_controller_port: Port = 9093
     connect_port: Port = 8083
 
+    # For servers that somebody else runs (stack external): where they are, and the passwords they were started with.
+    postgres_host: str = LOOPBACK
+    kafka_host: str = LOOPBACK
+    connect_host: str = LOOPBACK
+    # PostgreSQL as Debezium sees it, where that is another address.
+    source_host: str = ""
+    source_port: Port | None = None
+    admin_password: str = Field(default="", repr=False)
+    capture_password: str = Field(default="", repr=False)
+
     kafka_heap_mib: int = Field(default=192, ge=96)
     connect_heap_mib: int = Field(default=192, ge=96)
     # A slot nobody reads may hold at most this much WAL, so that a forgotten connector cannot fill the disk.

@@ -21,6 +21,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from labkit import Lab  # noqa: E402
 from labkit.settings import CHECKOUT, load_settings  # noqa: E402
 from labkit.stack.artifacts import ArtifactCache  # noqa: E402
+from tests.docker.engine import private_engine  # noqa: E402
+from tests.docker.stand_ins import build_stand_ins  # noqa: E402
 
 LOGS = CHECKOUT / "build" / "test-logs"
 CONNECT_GROUP = {"connect": "kafka"}
@@ -61,3 +63,32 @@ def scoring_lab(lab: Lab) -> Lab:
     lab.publish(lab.train(seed=1).model)
     lab.wait_until(lambda: lab.ledger().lost == 0, "every loaded digit is scored", timeout_s=90)
     return lab
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[None]:
+    """Docker for this run: for root an engine of the tests' own with stand-ins, for others theirs, as it is."""
+    if os.geteuid() != 0:
+        yield
+        return
+    folder = load_settings().cache_dir / "docker-tests"
+    with private_engine(folder) as environment, pytest.MonkeyPatch.context() as patch:
+        build_stand_ins(environment)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def compose_lab(docker_engine: None) -> Iterator[Lab]:
+    """A running lab whose servers are containers, with no digits yet."""
+    lab = Lab(load_settings().model_copy(update={"home": HOME.with_name(f"{HOME.name}-compose"), "stack": "compose"}))
+    lab.down(report=lambda _: None)
+    lab.up()
+    try:
+        yield lab
+    finally:
+        for service in ("postgres", "kafka", "connect", "scorer"):
+            LOGS.mkdir(parents=True, exist_ok=True)
+            (LOGS / f"compose-{service}.log").write_text(lab.stack.log(service, 5000))
+        lab.down(report=lambda _: None)

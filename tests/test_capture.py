@@ -152,3 +152,10 @@ def test_proxy_of_the_environment_is_not_asked_for_the_own_machine(
             ConnectClient(closed_url, patience_s=0).names()
         with pytest.raises(TimeoutError):
             proxy.accept()
+
+
+def test_a_name_that_settings_share_means_what_the_servers_took() -> None:
+    wished = Settings(source_host="wished.example", source_port=1, admin_password="wished", postgres_port=2)
+    config = load_config("talk", ENDPOINTS, wished).config
+    assert (config["database.hostname"], config["database.port"]) == ("database.example", "5433")
+    assert config["database.password"] == "owner-secret"

@@ -44,7 +44,7 @@ def test_java_is_named_with_its_version(bad_findings: dict[str, Finding]) -> Non
         ("disk", "error", "of 1,000,000,000 wanted", "LABKIT_HOME"),
         ("jars", "error", "cannot be written", "LABKIT_CACHE_DIR"),
         ("Kafka's port", "warning", "Kafka will use the next free one", "nothing"),
-        ("Docker", "error", "no docker command", "install Docker"),
+        ("Docker", "error", "no Docker here", "install Docker"),
     ],
 )
 def test_what_is_wrong_is_found_and_its_remedy_named(

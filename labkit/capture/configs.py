@@ -39,6 +39,7 @@ def load_config(route: str, endpoints: Endpoints, settings: Settings) -> Connect
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
         raise LabError(f"there is no route {route!r}", f"one of {known}")
-    values = endpoints.model_dump() | settings.model_dump()
+    # Where a name is in both, what the running servers really took counts, not what was wished.
+    values = settings.model_dump() | endpoints.model_dump()
     document = json.loads(Template(path.read_text()).substitute(values))
     return ConnectorConfig(document["name"], document["config"])

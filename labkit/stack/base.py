@@ -44,6 +44,10 @@ class Stack(Protocol):
 
     name: StackName
 
+    def check(self) -> None:
+        """See that this machine can run it at all. Raises LabError where it cannot."""
+        ...
+
     def up(self, report: Report = print) -> Endpoints:
         """Start what does not run yet and wait until all of it answers."""
         ...

@@ -7,16 +7,27 @@ from pydantic import BaseModel, ValidationError
 from labkit.errors import LabError
 from labkit.settings import CaptureName, Settings, StackName
 from labkit.stack.base import Report, Stack
+from labkit.stack.compose import ComposeStack
 from labkit.stack.embedded import EmbeddedStack
+from labkit.stack.external import ExternalStack
 
-STACKS: Mapping[StackName, Callable[[Settings], Stack]] = {"embedded": EmbeddedStack}
+STACKS: Mapping[StackName, Callable[[Settings], Stack]] = {
+    "embedded": EmbeddedStack,
+    "compose": ComposeStack,
+    "external": ExternalStack,
+}
 
 
 class Choice(BaseModel):
-    """Who runs a lab's servers, and what runs Debezium there."""
+    """Who runs a lab's servers, and what runs Debezium there.
+
+    Attributes:
+        used: Every stack this lab has been started with: each may have left data.
+    """
 
     stack: StackName = "embedded"
     capture: CaptureName = "connect"
+    used: tuple[StackName, ...] = ()
 
 
 def remembered(settings: Settings) -> Choice | None:
@@ -37,7 +48,9 @@ def remembered(settings: Settings) -> Choice | None:
 def chosen(settings: Settings) -> Choice:
     """What the settings ask for; where they leave it open, what the lab was when it was last started."""
     before = remembered(settings) or Choice()
-    return Choice(stack=settings.stack or before.stack, capture=settings.capture or before.capture)
+    stack = settings.stack or before.stack
+    used = before.used if stack in before.used else (*before.used, stack)
+    return Choice(stack=stack, capture=settings.capture or before.capture, used=used)
 
 
 def make_stack(settings: Settings) -> Stack:
@@ -50,11 +63,38 @@ def make_stack(settings: Settings) -> Stack:
 
 
 def switch(settings: Settings, report: Report) -> None:
-    """Stop what another choice has left running in this lab, data kept, and remember the present one."""
+    """Stop what another choice has left running in this lab, data kept, and remember the present one.
+
+    Raises:
+        LabError: This machine cannot run what was chosen; then all stays as it was.
+    """
     before, now = remembered(settings), chosen(settings)
+    if before is None or before.stack != now.stack:
+        STACKS[now.stack](settings).check()
     if before is not None and before.stack != now.stack:
         report(f"this lab's {before.stack} stack is stopped, its data stay; from now on it is {now.stack}")
-        STACKS[before.stack](settings).down(keep_data=True, report=report)
+        try:
+            STACKS[before.stack](settings).down(keep_data=True, report=report)
+        except LabError as error:
+            # Nobody shall be held by a Docker that is gone: at worst the ports are taken, and others are used.
+            report(f"it could not be stopped: {error.problem}")
     if before != now:
         settings.home.mkdir(parents=True, exist_ok=True)
         (settings.home / "choice.json").write_text(now.model_dump_json(indent=2))
+
+
+def stop(settings: Settings, *, keep_data: bool, report: Report) -> None:
+    """Stop a lab. Where the data go, those that it left with its other stack go, too.
+
+    Raises:
+        LabError: It cannot be stopped, such as without Docker; then nothing has been removed.
+    """
+    now = chosen(settings)
+    if keep_data:
+        STACKS[now.stack](settings).down(keep_data=True, report=report)
+        return
+    used = [make(settings) for name, make in STACKS.items() if name in now.used]
+    for stack in used:
+        stack.check()
+    for stack in used:
+        stack.down(report=report)

@@ -29,6 +29,9 @@ class EmbeddedStack:
         self.settings = settings
         self._keeper = Keeper(settings)
 
+    def check(self) -> None:
+        """Nothing is needed beside what labkit brings along or fetches."""
+
     def up(self, report: Report = print) -> Endpoints:
         """Start what does not run yet and wait until all of it answers.
 

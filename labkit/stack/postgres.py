@@ -23,6 +23,27 @@ SHARED_FOLDER = Path("/var/lib/labkit")
 then must reach its programs and data, which it could not below root's home."""
 
 
+CONFIGURATION = """\
+# Written by labkit at each start.
+listen_addresses = '{host}'
+port = {port}
+# Only TCP: a socket's path may grow longer than the system allows.
+unix_socket_directories = ''
+# Change data capture reads the write-ahead log, which holds row contents at this level only.
+wal_level = logical
+max_wal_senders = 8
+max_replication_slots = 8
+max_slot_wal_keep_size = {keep}MB
+# A laptop's share of memory and disk.
+shared_buffers = 32MB
+max_wal_size = 256MB
+min_wal_size = 80MB
+max_connections = 40
+log_timezone = 'UTC'
+timezone = 'UTC'
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresPlace:
     """Where one lab's PostgreSQL lives.
@@ -133,25 +154,7 @@ def configure(where: PostgresPlace, endpoints: Endpoints, settings: Settings) ->
     """Write what differs from PostgreSQL's defaults."""
     config = where.data / "labkit.conf"
     config.write_text(
-        f"""\
-# Written by labkit at each start.
-listen_addresses = '{LOOPBACK}'
-port = {endpoints.postgres_port}
-# Only TCP: a socket's path may grow longer than the system allows.
-unix_socket_directories = ''
-# Change data capture reads the write-ahead log, which holds row contents at this level only.
-wal_level = logical
-max_wal_senders = 8
-max_replication_slots = 8
-max_slot_wal_keep_size = {settings.slot_wal_keep_mib}MB
-# A laptop's share of memory and disk.
-shared_buffers = 32MB
-max_wal_size = 256MB
-min_wal_size = 80MB
-max_connections = 40
-log_timezone = 'UTC'
-timezone = 'UTC'
-"""
+        CONFIGURATION.format(host=LOOPBACK, port=endpoints.postgres_port, keep=settings.slot_wal_keep_mib)
     )
     main = where.data / "postgresql.conf"
     include = "include 'labkit.conf'\n"
