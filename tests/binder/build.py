@@ -1,0 +1,86 @@
+"""Binder's build: repo2docker's own Dockerfile and context, built in the tests' own Docker engine."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from repo2docker.buildpacks import CondaBuildPack
+
+from labkit.settings import CHECKOUT
+
+HERE = Path(__file__).parent
+BASE_ENVIRONMENT = "/tmp/install-base-env.bash"
+USER = {"NB_USER": "jovyan", "NB_UID": "1000"}
+"""What mybinder.org builds with."""
+
+
+class BuildPack(CondaBuildPack):
+    """repo2docker's build pack for conda, with what cannot be fetched here replaced: conda itself."""
+
+    def get_build_script_files(self) -> dict[str, str]:
+        """Files for the build, by their source."""
+        files = super().get_build_script_files()
+        kept = {source: target for source, target in files.items() if target != BASE_ENVIRONMENT}
+        return kept | {str(HERE / "install-base-env.bash"): BASE_ENVIRONMENT, str(HERE / "mamba"): "/tmp/env/mamba"}
+
+
+class DockerCommand:
+    """The engine as repo2docker sees it."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._environment = os.environ | environment | {"DOCKER_BUILDKIT": "1"}
+        self._log = log
+
+    def build(self, *, fileobj: Any, tag: str, buildargs: Mapping[str, str], **_: object) -> Iterator[str]:
+        """Build a context; yields nothing, raises where the build fails."""
+        options = [part for name, value in buildargs.items() for part in ("--build-arg", f"{name}={value}")]
+        command = ["docker", "build", "--progress", "plain", "--tag", tag, *options, "-"]
+        with self._log.open("w") as log:
+            done = subprocess.run(command, input=fileobj.read(), stdout=log, stderr=log, env=self._environment)
+        if done.returncode != 0:
+            raise RuntimeError(f"Binder's build fails:\n{self._log.read_text()[-6000:]}")
+        yield from ()
+
+
+def copy_clone(folder: Path) -> None:
+    """What a clone of this repository has, as repo2docker would get it."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(CHECKOUT / name, folder / name, follow_symlinks=False)
+
+
+def build_pack(clone: Path, base: str) -> BuildPack:
+    """The build pack that repo2docker takes for a clone; the present folder becomes the clone's, as it wants."""
+    os.chdir(clone)
+    pack = BuildPack(base)
+    pack.platform = "linux/amd64"
+    if not pack.detect():
+        raise RuntimeError("repo2docker does not take this for a repository with a conda environment")
+    return pack
+
+
+def build(clone: Path, base: str, tag: str, environment: Mapping[str, str], log: Path) -> None:
+    """Build an image of a clone the way Binder does.
+
+    Args:
+        clone: The clone's folder.
+        base: The image to build on.
+        tag: The image's name.
+        environment: What a client of the engine needs.
+        log: Takes what the build says.
+
+    Raises:
+        RuntimeError: The build fails; with its last lines.
+    """
+    here = Path.cwd()
+    try:
+        pack = build_pack(clone, base)
+        for _ in pack.build(DockerCommand(environment, log), tag, 0, dict(USER), [], {}):
+            pass
+    finally:
+        os.chdir(here)
