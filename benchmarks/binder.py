@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Sequence
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from tests.binder.browser import run_notebook
 from tests.binder.session import Memory, Session, session
 from tools.notebook_browser import chromium, region
 
@@ -86,6 +87,8 @@ def main(arguments: Sequence[str]) -> None:
             for path in notebooks or NOTEBOOKS:
                 started = time.monotonic()
                 run_notebook(page, path)
+                if problems := here.errors(path):
+                    raise RuntimeError(f"{path}: {problems}")
                 note(path, started)
             for where in ("with the page open", "without it"):
                 if where == "without it":
@@ -97,20 +100,6 @@ def main(arguments: Sequence[str]) -> None:
         processes = here.docker("exec", here.name, "ps", "-eo", "rss,args", "--sort=-rss")
         print("\n".join(line[:120] for line in processes.splitlines()[:20]), file=sys.stderr)
     print(json.dumps(steps, indent=2))
-
-
-def run_notebook(page: Page, path: str) -> None:
-    """Open a notebook in JupyterLab's window, and run all of it."""
-    page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path})", path)
-    panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-    expect(panel.get_by_role("button", name="Python 3 (ipykernel) | Idle")).to_be_visible(timeout=120_000)
-    page.wait_for_timeout(2000)
-    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
-    name = path.rpartition("/")[2]
-    errors = panel.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")
-    if errors.count():
-        raise RuntimeError(f"{name}: {errors.first.inner_text()}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Binder's build: repo2docker's own Dockerfile and context, built in the tests' own Docker engine."""
 
+import hashlib
 import os
 import shutil
+import ssl
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,44 @@ from typing import Any
 from repo2docker.buildpacks import CondaBuildPack
 
 from labkit.settings import CHECKOUT
+from tests.docker.engine import release, run
 
 HERE = Path(__file__).parent
 BASE_ENVIRONMENT = "/tmp/install-base-env.bash"
+BASE, PLAIN = "labkit-binder/base", "plain"
+PACKAGES = "binutils,ca-certificates,libgomp1,procps,python3,python3-venv,python3-yaml"
+"""What a build on Binder finds in buildpack-deps and in conda's environment, as far as it is used."""
 USER = {"NB_USER": "jovyan", "NB_UID": "1000"}
 """What mybinder.org builds with."""
+
+
+def build_base(environment: Mapping[str, str]) -> str:
+    """Make the image that Binder's is built on, unless it is there and made of the same.
+
+    Args:
+        environment: What a client of the engine needs.
+
+    Returns:
+        Its name.
+    """
+    whole = os.environ | environment
+    bundle = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
+    dockerfile = (HERE / "base.Dockerfile").read_bytes()
+    digest = hashlib.sha256(dockerfile + bundle.read_bytes() + f"{release()} {PACKAGES}".encode()).hexdigest()[:16]
+    name = f"{BASE}:{digest}"
+    if subprocess.run(["docker", "image", "inspect", name], env=whole, capture_output=True).returncode == 0:
+        return name
+    sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*.sources")]
+    with tempfile.TemporaryDirectory() as work:
+        archive = Path(work, "plain.tar")
+        options = ["--quiet", "--variant=minbase", f"--include={PACKAGES}", "--dpkgopt=path-exclude=/usr/share/doc/*"]
+        run("mmdebstrap", *options, release(), archive, *(path for path in sources if path.is_file()))
+        run("docker", "import", archive, PLAIN, env=whole)
+        archive.unlink()
+        Path(work, "Dockerfile").write_bytes(dockerfile)
+        shutil.copy(bundle, Path(work, "ca-certificates.crt"))
+        run("docker", "build", "--quiet", f"--tag={name}", work, env=whole | {"DOCKER_BUILDKIT": "1"})
+    return name
 
 
 class BuildPack(CondaBuildPack):

@@ -95,6 +95,12 @@ class Session:
             answer.raise_for_status()
             return answer.json()
 
+    def errors(self, path: str) -> list[str]:
+        """What went wrong in a notebook that was run and saved: cells that failed, and cells that were not run."""
+        cells = [cell for cell in self.get(f"api/contents/{path}")["content"]["cells"] if cell["cell_type"] == "code"]
+        failed = [f"{out['ename']}: {out['evalue']}" for cell in cells for out in cell["outputs"] if "ename" in out]
+        return failed + ["not run: " + cell["source"][:60] for cell in cells if cell["execution_count"] is None]
+
     def wait(self) -> None:
         """Wait until JupyterLab answers."""
         started = time.monotonic()
