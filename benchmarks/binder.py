@@ -97,8 +97,6 @@ def main(arguments: Sequence[str]) -> None:
                 time.sleep(IDLE_S)
                 note(f"idle {where}: {100 * (here.cpu_s() - before) / IDLE_S:.0f} % of a core", started)
         watch.close()
-        processes = here.docker("exec", here.name, "ps", "-eo", "rss,args", "--sort=-rss")
-        print("\n".join(line[:120] for line in processes.splitlines()[:20]), file=sys.stderr)
     print(json.dumps(steps, indent=2))
 
 
