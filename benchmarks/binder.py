@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the session and print what it took."""
     image, *notebooks = arguments
     steps: list[dict[str, object]] = []
-    with session(image, {}) as here:
+    with session(image) as here:
         watch = Watch(here)
 
         def note(step: str, started: float) -> None:

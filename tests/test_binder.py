@@ -1,9 +1,8 @@
 """Binder and conda: the files as their readers take them, Binder's build step by step, and a session in 2 GB."""
 
 import re
-import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,11 @@ from playwright.sync_api import expect
 from repo2docker.utils import is_local_pip_requirement
 from ruamel.yaml import YAML
 
-from labkit.settings import CHECKOUT, load_settings
+from labkit.settings import CHECKOUT
 from tests.binder.browser import run_notebook
 from tests.binder.build import USER, build, build_base, build_pack, copy_clone
 from tests.binder.session import Session, session
-from tests.docker.engine import private_engine
+from tests.docker.engine import run
 from tools.notebook_browser import chromium, region
 
 BINDER = CHECKOUT / "binder"
@@ -67,38 +66,28 @@ def test_repo2docker_takes_the_folder_and_keeps_the_order(tmp_path: Path, monkey
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Mapping[str, str]]:
-    """What a client of the tests' Docker engine needs."""
-    with private_engine(load_settings().cache_dir / "docker") as environment:
-        yield environment
-
-
-@pytest.fixture(scope="module")
-def image(engine: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image that Binder's build makes of this clone."""
     clone = tmp_path_factory.mktemp("clone")
     copy_clone(clone)
-    base = build_base(engine)
+    base = build_base()
     started = time.monotonic()
     LOG.parent.mkdir(exist_ok=True)
-    build(clone, base, IMAGE, engine, LOG)
-    print(
-        f"Binder's build: {time.monotonic() - started:.0f} s, {size_mb(engine, IMAGE) - size_mb(engine, base):.0f} MB"
-    )
-    assert size_mb(engine, IMAGE) - size_mb(engine, base) < IMAGE_MB
+    build(clone, base, IMAGE, LOG)
+    print(f"Binder's build: {time.monotonic() - started:.0f} s, {size_mb(IMAGE) - size_mb(base):.0f} MB")
+    assert size_mb(IMAGE) - size_mb(base) < IMAGE_MB
     return IMAGE
 
 
 @pytest.fixture(scope="module")
-def here(image: str, engine: Mapping[str, str]) -> Iterator[Session]:
+def here(image: str) -> Iterator[Session]:
     """A session in 2 GB without swap."""
-    with session(image, engine, ("--memory=2g", "--memory-swap=2g")) as started:
+    with session(image, ("--memory=2g", "--memory-swap=2g")) as started:
         yield started
 
 
-def size_mb(engine: Mapping[str, str], image: str) -> float:
-    command = ["docker", "image", "inspect", "--format", "{{.Size}}", image]
-    return int(subprocess.check_output(command, env={"PATH": "/usr/bin:/usr/local/bin", **engine})) / 1e6
+def size_mb(image: str) -> float:
+    return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image).stdout) / 1e6
 
 
 def test_a_session_has_its_servers_up_when_jupyter_opens(here: Session) -> None:
@@ -137,7 +126,7 @@ def test_only_jupyter_listens_beyond_loopback(here: Session) -> None:
     assert {int(port, 16) for address, port in listening if address not in LOOPBACK} == {JUPYTER_PORT}
 
 
-def test_an_image_holds_no_secret_and_belongs_to_its_user(image: str, engine: Mapping[str, str]) -> None:
+def test_an_image_holds_no_secret_and_belongs_to_its_user(image: str) -> None:
     command = ["docker", "run", "--rm", "--entrypoint", "bash", image, "-c"]
     looks = {
         "somebody else's": "find /home/jovyan ! -user jovyan",
@@ -146,10 +135,7 @@ def test_an_image_holds_no_secret_and_belongs_to_its_user(image: str, engine: Ma
         "a cache": "ls -d /home/jovyan/.cache/{pip,uv} /root/.cache/pip 2>/dev/null || true",
     }
     for what, look in looks.items():
-        found = subprocess.run(
-            [*command, look], env={"PATH": "/usr/bin:/usr/local/bin", **engine}, capture_output=True, text=True
-        )
-        assert (found.returncode, found.stdout) == (0, ""), what
+        assert run(*command, look).stdout == "", what
 
 
 def test_what_conda_would_call_finds_every_package_there(here: Session) -> None:
@@ -160,8 +146,8 @@ def test_what_conda_would_call_finds_every_package_there(here: Session) -> None:
     assert "Successfully installed" not in said and "Collecting" not in said
 
 
-def test_jupyter_opens_and_tells_when_the_servers_do_not_start(image: str, engine: Mapping[str, str]) -> None:
-    with session(image, engine, ("--memory=2g", "--env=LABKIT_KAFKA_HEAP_MIB=1")) as broken:
+def test_jupyter_opens_and_tells_when_the_servers_do_not_start(image: str) -> None:
+    with session(image, ("--memory=2g", "--env=LABKIT_KAFKA_HEAP_MIB=1")) as broken:
         note = broken.get("api/contents/notebooks/THE LAB DID NOT START.txt")["content"]
         assert "setting kafka_heap_mib" in note and "labkit up" in note
         broken.docker("exec", "--env", "LABKIT_KAFKA_HEAP_MIB=128", broken.name, "bash", "-l", "-c", "labkit up")

@@ -20,36 +20,33 @@ BASE_ENVIRONMENT = "/tmp/install-base-env.bash"
 BASE, PLAIN = "labkit-binder/base", "plain"
 PACKAGES = "binutils,ca-certificates,libgomp1,procps,python3,python3-venv,python3-yaml"
 """What a build on Binder finds in buildpack-deps and in conda's environment, as far as it is used."""
+BUILDKIT = {"DOCKER_BUILDKIT": "1"}
 USER = {"NB_USER": "jovyan", "NB_UID": "1000"}
 """What mybinder.org builds with."""
 
 
-def build_base(environment: Mapping[str, str]) -> str:
+def build_base() -> str:
     """Make the image that Binder's is built on, unless it is there and made of the same.
-
-    Args:
-        environment: What a client of the engine needs.
 
     Returns:
         Its name.
     """
-    whole = os.environ | environment
     bundle = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
     dockerfile = (HERE / "base.Dockerfile").read_bytes()
     digest = hashlib.sha256(dockerfile + bundle.read_bytes() + f"{release()} {PACKAGES}".encode()).hexdigest()[:16]
     name = f"{BASE}:{digest}"
-    if subprocess.run(["docker", "image", "inspect", name], env=whole, capture_output=True).returncode == 0:
+    if subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode == 0:
         return name
     sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*.sources")]
     with tempfile.TemporaryDirectory() as work:
         archive = Path(work, "plain.tar")
         options = ["--quiet", "--variant=minbase", f"--include={PACKAGES}", "--dpkgopt=path-exclude=/usr/share/doc/*"]
         run("mmdebstrap", *options, release(), archive, *(path for path in sources if path.is_file()))
-        run("docker", "import", archive, PLAIN, env=whole)
+        run("docker", "import", archive, PLAIN)
         archive.unlink()
         Path(work, "Dockerfile").write_bytes(dockerfile)
         shutil.copy(bundle, Path(work, "ca-certificates.crt"))
-        run("docker", "build", "--quiet", f"--tag={name}", work, env=whole | {"DOCKER_BUILDKIT": "1"})
+        run("docker", "build", "--quiet", f"--tag={name}", work, env=os.environ | BUILDKIT)
     return name
 
 
@@ -66,8 +63,7 @@ class BuildPack(CondaBuildPack):
 class DockerCommand:
     """The engine as repo2docker sees it."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self._environment = os.environ | environment | {"DOCKER_BUILDKIT": "1"}
+    def __init__(self, log: Path) -> None:
         self._log = log
 
     def build(self, *, fileobj: Any, tag: str, buildargs: Mapping[str, str], **_: object) -> Iterator[str]:
@@ -75,7 +71,7 @@ class DockerCommand:
         options = [part for name, value in buildargs.items() for part in ("--build-arg", f"{name}={value}")]
         command = ["docker", "build", "--progress", "plain", "--tag", tag, *options, "-"]
         with self._log.open("w") as log:
-            done = subprocess.run(command, input=fileobj.read(), stdout=log, stderr=log, env=self._environment)
+            done = subprocess.run(command, input=fileobj.read(), stdout=log, stderr=log, env=os.environ | BUILDKIT)
         if done.returncode != 0:
             raise RuntimeError(f"Binder's build fails:\n{self._log.read_text()[-6000:]}")
         yield from ()
@@ -100,14 +96,13 @@ def build_pack(clone: Path, base: str) -> BuildPack:
     return pack
 
 
-def build(clone: Path, base: str, tag: str, environment: Mapping[str, str], log: Path) -> None:
+def build(clone: Path, base: str, tag: str, log: Path) -> None:
     """Build an image of a clone the way Binder does.
 
     Args:
         clone: The clone's folder.
         base: The image to build on.
         tag: The image's name.
-        environment: What a client of the engine needs.
         log: Takes what the build says.
 
     Raises:
@@ -116,7 +111,7 @@ def build(clone: Path, base: str, tag: str, environment: Mapping[str, str], log:
     here = Path.cwd()
     try:
         pack = build_pack(clone, base)
-        for _ in pack.build(DockerCommand(environment, log), tag, 0, dict(USER), [], {}):
+        for _ in pack.build(DockerCommand(log), tag, 0, dict(USER), [], {}):
             pass
     finally:
         os.chdir(here)

@@ -1,11 +1,10 @@
 """A session on Binder: a container started as BinderHub starts it, with its memory limited, and what it takes."""
 
 import json
-import os
 import secrets
 import subprocess
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +44,8 @@ class Session:
         seconds: From the start to JupyterLab's first answer.
     """
 
-    def __init__(self, name: str, environment: Mapping[str, str], token: str) -> None:
+    def __init__(self, name: str, token: str) -> None:
         self.name, self.token, self.seconds = name, token, 0.0
-        self._environment = os.environ | environment
         port = self.docker("port", name, "8888").splitlines()[0].rpartition(":")[2]
         self.address = f"http://127.0.0.1:{port}{BASE_URL}"
         pid = self.docker("inspect", "--format", "{{.State.Pid}}", name)
@@ -60,7 +58,7 @@ class Session:
 
     def docker(self, *words: str) -> str:
         """Run a docker command; returns what it said."""
-        done = subprocess.run(["docker", *words], env=self._environment, capture_output=True, text=True)
+        done = subprocess.run(["docker", *words], capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"docker {' '.join(words)}: {done.stderr[-3000:]}")
         return done.stdout.strip()
@@ -122,14 +120,11 @@ class Session:
 
 
 @contextmanager
-def session(
-    image: str, environment: Mapping[str, str], options: Sequence[str] = ("--memory=2g", "--memory-swap=2g", "--cpus=1")
-) -> Generator[Session]:
+def session(image: str, options: Sequence[str] = ("--memory=2g", "--memory-swap=2g", "--cpus=1")) -> Generator[Session]:
     """Start an image as BinderHub does, and wait for JupyterLab.
 
     Args:
         image: Its name.
-        environment: What a client of the engine needs.
         options: Of `docker run`; by default mybinder.org's limits, without swap.
     """
     token, name = secrets.token_hex(8), f"binder-{secrets.token_hex(4)}"
@@ -141,11 +136,11 @@ def session(
     ]
     command = ["docker", "run", "--detach", "--name", name, "--publish", "127.0.0.1::8888", *options, image]
     command += ["jupyter-lab", "--ip=0.0.0.0", "--port=8888", *arguments, "--LabApp.expose_app_in_browser=True"]
-    subprocess.run(command, check=True, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     try:
-        found = Session(name, environment, token)
+        found = Session(name, token)
         found.wait()
         yield found
     finally:
         remove = ["docker", "rm", "--force", "--volumes", name]
-        subprocess.run(remove, env=os.environ | environment, stdout=subprocess.DEVNULL)
+        subprocess.run(remove, stdout=subprocess.DEVNULL)
