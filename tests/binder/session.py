@@ -15,6 +15,8 @@ import requests
 CGROUPS = Path("/sys/fs/cgroup")
 BASE_URL = "/user/somebody/"
 START_TIMEOUT_S = 180.0
+PROFILE = "Activating profile"
+"""What repo2docker's login shell says first."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Session:
 
     def run(self, *command: str) -> str:
         """Run a command in the container, as its user, the way a terminal of JupyterLab does."""
-        return self.docker("exec", self.name, "bash", "-l", "-c", " ".join(command))
+        said = self.docker("exec", self.name, "bash", "-l", "-c", " ".join(command))
+        return "\n".join(line for line in said.splitlines() if not line.startswith(PROFILE))
 
     def memory(self) -> Memory:
         """What the container takes now."""
