@@ -30,7 +30,7 @@ def run_jupyter(lab: Lab, notebook: str, *, browser: bool, report: Report) -> No
     mine.touch()
     try:
         lab.up(report)
-        _ask_nothing()
+        ask_nothing()
         report("JupyterLab: starting; end it with Ctrl-C, which stops the servers and keeps the data")
         _run(_command(notebook, browser=browser))
     finally:
@@ -43,7 +43,7 @@ def run_jupyter(lab: Lab, notebook: str, *, browser: bool, report: Report) -> No
             lab.down(keep_data=True, report=report)
 
 
-def _ask_nothing() -> None:
+def ask_nothing() -> None:
     """Make JupyterLab ask nothing about news, by a default of this environment: in a workshop nobody should have to."""
     defaults = Path(sys.prefix, "share", "jupyter", "lab", "settings", "overrides.json")
     if not defaults.exists():

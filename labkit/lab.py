@@ -84,7 +84,8 @@ class Lab:
     @property
     def connect(self) -> ConnectClient:
         """Kafka Connect's REST interface."""
-        return ConnectClient(self.endpoints.connect)
+        # A connector starts within a part of the time that a whole server may take.
+        return ConnectClient(self.endpoints.connect, patience_s=self.settings.start_timeout_s / 4)
 
     def up(self, report: Report = print) -> "Lab":
         """Start the servers that do not run yet; make tables, roles and topics where they are missing.
