@@ -19,7 +19,7 @@ from rich.table import Table
 from labkit.digits import check_disturbance
 from labkit.errors import LabError
 from labkit.lab import Lab
-from labkit.settings import StackName, load_settings
+from labkit.settings import CaptureName, StackName, load_settings
 
 app = typer.Typer(
     help="A database feeds a machine-learning model in real time.",
@@ -46,15 +46,20 @@ def up(
     stack: Annotated[
         StackName | None, typer.Option(help="Who runs the servers. By default as at the last start, at first embedded.")
     ] = None,
+    capture: Annotated[
+        CaptureName | None, typer.Option(help="What runs Debezium. By default as at the last start, at first connect.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the servers; harmless when they run already."""
-    asked = {"stack": stack} if stack else {}
+    asked = {name: value for name, value in (("stack", stack), ("capture", capture)) if value}
     lab = Lab(load_settings().model_copy(update=asked)).up(_say)
     if as_json:
         _print_json(lab.endpoints.model_dump(exclude={"admin_password", "capture_password"}))
     else:
-        console.print(f"The lab is up. Kafka: {lab.kafka}, Kafka Connect: {lab.endpoints.connect}", highlight=False)
+        connect = lab.endpoints.capture == "connect"
+        capturing = f"Kafka Connect: {lab.endpoints.connect}" if connect else "Debezium Server captures"
+        console.print(f"The lab is up. Kafka: {lab.kafka}, {capturing}", highlight=False)
 
 
 @app.command()
@@ -79,7 +84,7 @@ def status(as_json: AsJson = False) -> None:
     else:
         table = Table("", "part", "state", "address", "process", "memory", "up", "note", box=None)
         for service in services:
-            idle = service.name == "scorer" and service.state == "stopped"
+            idle = service.on_demand and service.state == "stopped"
             table.add_row(
                 "·" if idle else "✓" if service.healthy else "✗",
                 service.name,
@@ -91,7 +96,9 @@ def status(as_json: AsJson = False) -> None:
                 "starts once capture is set up" if idle else service.note,
             )
         console.print(table)
-    if not services or any(not service.healthy and service.name != "scorer" for service in services):
+    idle = {service.name for service in services if service.on_demand and service.state == "stopped"}
+    needed = [service for service in services if service.name not in {"scorer", *idle}]
+    if not services or any(not service.healthy for service in needed):
         raise typer.Exit(1)
 
 
@@ -227,7 +234,9 @@ def ledger(
 
 @app.command()
 def logs(
-    service: Annotated[str, typer.Argument(help="postgres, kafka, connect, scorer or supervisord.")],
+    service: Annotated[
+        str, typer.Argument(help="postgres, kafka, connect, server-csv, server-bytes, scorer or supervisord.")
+    ],
     lines: Annotated[int, typer.Option(help="How many lines.")] = 40,
 ) -> None:
     """Print the last lines of a service's log."""

@@ -6,6 +6,7 @@ connector must be known to be one of three kinds, and one that is not is refused
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 
 from labkit.capture.configs import ConnectorConfig
 from labkit.capture.connect import with_decoding_plugin
@@ -96,7 +97,7 @@ def source_properties(connector: ConnectorConfig) -> dict[str, str]:
     config = with_decoding_plugin(connector).config
     found: dict[str, str] = {}
     for option, value in config.items():
-        head, _, rest = option.partition(".")
+        head = option.partition(".")[0]
         converter = next((name for name in CONVERTERS if option == name or option.startswith(f"{name}.")), None)
         if option in SOURCE_OPTIONS:
             found[f"debezium.source.{option}"] = value
@@ -112,7 +113,6 @@ def source_properties(connector: ConnectorConfig) -> dict[str, str]:
                 f"connector {connector.name}: it is not known what becomes of option {option!r} in Debezium Server",
                 f"did you mean {near[0]!r}?" if near else "add it to labkit/capture/server_config.py, or remove it",
             )
-        del rest
     found.setdefault("debezium.format.header", "clientprovided")
     found.setdefault("debezium.format.header.class", HEADER_CONVERTER)
     chain = found.get("debezium.transforms", "")
@@ -137,6 +137,21 @@ def service_properties(port: int, host: str) -> dict[str, str]:
 def as_text(properties: Mapping[str, str]) -> str:
     """Properties as a ``.properties`` file, in which a backslash begins an escape."""
     return "".join(f"{_escape(name)}={_escape(value)}\n" for name, value in sorted(properties.items()))
+
+
+def write_properties(path: Path, properties: Mapping[str, str]) -> bool:
+    """Write a file that only its owner can read, as it holds a password.
+
+    Returns:
+        Whether it says something else than before.
+    """
+    text = as_text(properties)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and path.read_text() == text:
+        return False
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return True
 
 
 def _escape(text: str) -> str:

@@ -11,6 +11,8 @@ from labkit.stack.embedded import EmbeddedStack
 
 STACKS: Mapping[StackName, Callable[[Settings], Stack]] = {"embedded": EmbeddedStack}
 
+CAPTURES: Mapping[CaptureName, str] = {"connect": "Kafka Connect", "server": "Debezium Server"}
+
 
 class Choice(BaseModel):
     """Who runs a lab's servers, and what runs Debezium there."""
@@ -46,7 +48,8 @@ def make_stack(settings: Settings) -> Stack:
     Raises:
         LabError: The note of what it was is damaged.
     """
-    return STACKS[chosen(settings).stack](settings)
+    choice = chosen(settings)
+    return STACKS[choice.stack](settings.model_copy(update=choice.model_dump()))
 
 
 def switch(settings: Settings, report: Report) -> None:
@@ -55,6 +58,10 @@ def switch(settings: Settings, report: Report) -> None:
     if before is not None and before.stack != now.stack:
         report(f"this lab's {before.stack} stack is stopped, its data stay; from now on it is {now.stack}")
         STACKS[before.stack](settings).down(keep_data=True, report=report)
+    elif before is not None and before.capture != now.capture:
+        # Two that captured at once would write every change twice: the one stops before the other starts.
+        report(f"from now on {CAPTURES[now.capture]} captures; the servers are started anew, the data stay")
+        STACKS[now.stack](settings).down(keep_data=True, report=report)
     if before != now:
         settings.home.mkdir(parents=True, exist_ok=True)
         (settings.home / "choice.json").write_text(now.model_dump_json(indent=2))
