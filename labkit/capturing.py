@@ -5,20 +5,32 @@ SharedPositions.java). So what is captured outlives a change from one to the oth
 which routes that are.
 """
 
+import base64
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from labkit.capture.configs import load_config
 from labkit.capture.connect import ConnectClient
-from labkit.capture.server_config import kafka_properties, write_properties
+from labkit.capture.server_config import http_properties, kafka_properties, write_properties
 from labkit.errors import LabError
-from labkit.settings import CAPTURE_ROUTES, LOOPBACK, Endpoints, Settings
+from labkit.settings import CAPTURE_ROUTES, HTTP_ROUTE, HTTP_SCORER, LOOPBACK, Endpoints, Settings
 from labkit.stack import debezium_server, health
 from labkit.stack.base import ServiceStatus, Stack
+from labkit.stack.home import kept_password
 
 PLACES: Mapping[str, str] = {"talk": "csv"}
 """The talk's configuration shares slot and topics with the csv route: it takes its place."""
+
+
+CHANGES_PATH = "/changes"
+"""Where Debezium Server posts to the scorer."""
+
+
+def webhook_secret(settings: Settings) -> str:
+    """The secret that signs the posts of the http route, as Standard Webhooks wants it."""
+    return base64.b64encode(hashlib.sha256(kept_password(settings, "webhook").encode()).digest()).decode()
 
 
 class Capturing(Protocol):
@@ -55,6 +67,11 @@ class ByConnect:
     def start(self, *routes: str) -> None:
         """Register the connectors of these routes."""
         for route in routes:
+            if route == HTTP_ROUTE:
+                raise LabError(
+                    "Kafka Connect writes to Kafka only: the route 'http' needs Debezium Server",
+                    "labkit up --capture server",
+                )
             self._client.register(load_config(route, self._endpoints, self._settings))
 
     def stop(self, route: str) -> None:
@@ -117,16 +134,28 @@ class ByServer:
                 time.sleep(0.1)
 
     def _launch(self, route: str) -> None:
-        connector, name = load_config(route, self._endpoints, self._settings), _service(route)
-        properties = kafka_properties(connector, self._endpoints.kafka, self._endpoints.server_ports[name], LOOPBACK)
+        name = _service(route)
+        properties = self._properties(route)
+        if route == HTTP_ROUTE:
+            self._stack.start_service(HTTP_SCORER)
         folder = debezium_server.folder(self._settings, PLACES.get(route, route))
         if write_properties(folder / debezium_server.PROPERTIES, properties):
             self._stack.stop_service(name)
         self._stack.start_service(name)
 
+    def _properties(self, route: str) -> dict[str, str]:
+        connector, ports = load_config(route, self._endpoints, self._settings), self._endpoints.server_ports
+        port = ports[_service(route)]
+        if route != HTTP_ROUTE:
+            return kafka_properties(connector, self._endpoints.kafka, port, LOOPBACK)
+        url = f"http://{LOOPBACK}:{ports[HTTP_SCORER]}{CHANGES_PATH}"
+        return http_properties(connector, url, webhook_secret(self._settings), port, LOOPBACK)
+
     def stop(self, route: str) -> None:
         """Stop the route's process."""
         self._stack.stop_service(_service(route))
+        if route == HTTP_ROUTE:
+            self._stack.stop_service(HTTP_SCORER)
 
     def resume(self, routes: list[str] | None) -> None:
         """Start the processes of the routes that were captured."""

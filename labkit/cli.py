@@ -9,7 +9,7 @@ import threading
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from filelock import FileLock, Timeout
@@ -19,7 +19,7 @@ from rich.table import Table
 from labkit.digits import check_disturbance
 from labkit.errors import LabError
 from labkit.lab import Lab
-from labkit.settings import CaptureName, StackName, load_settings
+from labkit.settings import HTTP_SCORER, LOOPBACK, CaptureName, StackName, load_settings
 
 app = typer.Typer(
     help="A database feeds a machine-learning model in real time.",
@@ -166,15 +166,18 @@ def train(
 
 
 @app.command()
-def score() -> None:
+def score(
+    source: Annotated[
+        Literal["kafka", "http"], typer.Option("--from", help="Where change events come from: kafka or http.")
+    ] = "kafka",
+) -> None:
     """Score change events until stopped. The lab's supervisor runs this; by hand it is for looking closer."""
-    from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the scorer itself says when the broker is away
     the_lab = Lab()
-    lock = FileLock(the_lab.settings.home / "scorer.lock")
+    lock = FileLock(the_lab.settings.home / ("scorer.lock" if source == "kafka" else f"{HTTP_SCORER}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -184,7 +187,21 @@ def score() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Scorer(the_lab.kafka, ModelStore(the_lab.settings.home / "models")).run(stop)
+    store = ModelStore(the_lab.settings.home / "models")
+    if source == "http":
+        from labkit.capturing import webhook_secret
+        from labkit.database.prediction_table import PredictionTable
+        from labkit.model.http_scorer import HttpScorer, serve
+
+        if HTTP_SCORER not in the_lab.endpoints.server_ports:
+            raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
+        scorer = HttpScorer(store, PredictionTable(the_lab.endpoints))
+        port = the_lab.endpoints.server_ports[HTTP_SCORER]
+        serve(scorer, webhook_secret(the_lab.settings), LOOPBACK, port, stop)
+    else:
+        from labkit.model.scorer import Scorer
+
+        Scorer(the_lab.kafka, store).run(stop)
 
 
 @app.command()

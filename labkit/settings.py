@@ -43,6 +43,10 @@ CaptureName = Literal["connect", "server"]
 """What runs Debezium: Kafka Connect, or Debezium Server."""
 CAPTURE_ROUTES = ("csv", "bytes")
 """The lab's own routes from the tables to Kafka, see labkit/capture/connectors/."""
+HTTP_ROUTE = "http"
+"""The route without Kafka: Debezium Server posts to a scorer."""
+HTTP_SCORER = "http-scorer"
+"""The service that scores what is posted."""
 
 
 def table_topic(prefix: str, table: str) -> str:

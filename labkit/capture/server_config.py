@@ -88,6 +88,44 @@ def kafka_properties(connector: ConnectorConfig, kafka: str, port: int, host: st
     }
 
 
+def http_properties(connector: ConnectorConfig, url: str, secret: str, port: int, host: str) -> dict[str, str]:
+    """The properties with which Debezium Server posts a table's changes to a web service, as arrays of JSON objects.
+
+    No Kafka is needed, not even for the position: with ``snapshot.mode=no_data`` and nothing remembered, Debezium goes
+    on where PostgreSQL says that its slot was last confirmed, and what the service has answered is confirmed.
+
+    Args:
+        connector: As Kafka Connect would take it, with JSON converters.
+        url: Where to post.
+        secret: Signs each post by the rules of Standard Webhooks: 24 to 64 bytes in Base64.
+        port: Where its health is told.
+        host: On which address.
+
+    Raises:
+        LabError: An option is unknown.
+    """
+    sink = "debezium.sink.http"
+    found = source_properties(connector)
+    for part in ("key", "value", "header"):
+        # By this name it hands text to the sink, and by a converter's class bytes, which the sink does not take.
+        found[f"debezium.format.{part}"] = "json"
+        del found[f"debezium.format.{part}.class"]
+    return {
+        **found,
+        "debezium.sink.type": "http",
+        f"{sink}.url": url,
+        f"{sink}.batch.enabled": "true",
+        f"{sink}.authentication.type": "standard-webhooks",
+        f"{sink}.authentication.webhook.secret": secret,
+        # A service that is away, or starts, is asked again for as long as it takes.
+        f"{sink}.retries": "1000000",
+        f"{sink}.retry.interval.ms": "250",
+        "debezium.source.offset.storage": "org.apache.kafka.connect.storage.MemoryOffsetBackingStore",
+        "debezium.source.offset.flush.interval.ms": str(FLUSH_MS),
+        **service_properties(port, host),
+    }
+
+
 def source_properties(connector: ConnectorConfig) -> dict[str, str]:
     """The part that says what is captured and how it is written, whatever the sink.
 

@@ -6,6 +6,7 @@ debezium_server.txt: the jars that it loads a class from when it captures Postgr
 
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -14,11 +15,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from labkit.errors import LabError
-from labkit.settings import CAPTURE_ROUTES, Settings
+from labkit.settings import CAPTURE_ROUTES, HTTP_ROUTE, HTTP_SCORER, Settings
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report
 from labkit.stack.kafka import JAVA, PLAIN_JAVA
-from labkit.stack.keeper import Program
+from labkit.stack.keeper import SCORER_ARGUMENTS, Program, scorer_program
 
 GROUP = "debezium-server"
 """Its group in artifacts.toml, which nothing fetches unless Debezium Server is asked for."""
@@ -89,6 +90,11 @@ def service(route: str) -> str:
     return f"server-{route}"
 
 
+def names() -> list[str]:
+    """Names of all that `programs` makes: each listens on a port."""
+    return [*map(service, (*CAPTURE_ROUTES, HTTP_ROUTE)), HTTP_SCORER]
+
+
 def folder(settings: Settings, route: str) -> Path:
     """The folder of one route's configuration."""
     return settings.home / "server" / route
@@ -117,12 +123,14 @@ def command(classpath: Sequence[Path], folder: Path, heap_mib: int) -> list[str]
 
 
 def programs(settings: Settings, classpath: Sequence[Path]) -> list[Program]:
-    """One process for each route, which starts once that route is captured."""
-    return [
+    """One process for each route, and the scorer that one of them posts to; each starts once its route is captured."""
+    servers = [
         Program(
             service(route),
             command(classpath, folder(settings, route), settings.server_heap_mib),
             autostart=False,
         )
-        for route in CAPTURE_ROUTES
+        for route in (*CAPTURE_ROUTES, HTTP_ROUTE)
     ]
+    scorer = [sys.executable, *SCORER_ARGUMENTS, "--from", "http"]
+    return [*servers, Program(HTTP_SCORER, scorer, autostart=False, environment=scorer_program(settings).environment)]

@@ -9,7 +9,6 @@ from filelock import FileLock
 
 from labkit.capture.java_plugins import build_plugins
 from labkit.settings import (
-    CAPTURE_ROUTES,
     CaptureName,
     Endpoints,
     Settings,
@@ -168,9 +167,9 @@ class EmbeddedStack:
         for field in ("postgres_port", "kafka_port", "kafka_controller_port", "connect_port"):
             chosen[field] = choose_port(field, int(getattr(self.settings, field)), chosen.values(), report)
         servers: dict[str, int] = {}
-        for route in CAPTURE_ROUTES if self._capture == "server" else ():
+        for name in debezium_server.names() if self._capture == "server" else ():
             taken = [*chosen.values(), *servers.values()]
-            servers[debezium_server.service(route)] = free_port(self.settings.server_port, taken)
+            servers[name] = free_port(self.settings.server_port, taken)
         return Endpoints(
             stack=self.name,
             capture=self._capture,
