@@ -7,18 +7,24 @@ which routes that are.
 
 import base64
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
 from labkit.capture.configs import load_config
 from labkit.capture.connect import ConnectClient
-from labkit.capture.server_config import http_properties, kafka_properties, write_properties
+from labkit.capture.server_config import POSITIONS_TOPIC, http_properties, kafka_properties, write_properties
+from labkit.database.prediction_table import PredictionTable
 from labkit.errors import LabError
 from labkit.settings import CAPTURE_ROUTES, HTTP_ROUTE, HTTP_SCORER, LOOPBACK, Endpoints, Settings
 from labkit.stack import debezium_server, health
 from labkit.stack.base import ServiceStatus, Stack
 from labkit.stack.home import kept_password
+from labkit.stream.topics import CLIENT
 
 PLACES: Mapping[str, str] = {"talk": "csv"}
 """The talk's configuration shares slot and topics with the csv route: it takes its place."""
@@ -42,6 +48,10 @@ class Capturing(Protocol):
 
     def stop(self, route: str) -> None:
         """Capture by a route no more; its slot stays."""
+        ...
+
+    def forget(self, route: str) -> None:
+        """Forget where a route had stopped: its slot is gone, and it begins anew with a snapshot."""
         ...
 
     def resume(self, routes: list[str] | None) -> None:
@@ -75,8 +85,11 @@ class ByConnect:
             self._client.register(load_config(route, self._endpoints, self._settings))
 
     def stop(self, route: str) -> None:
-        """Delete the route's connector."""
-        self._client.delete(load_config(route, self._endpoints, self._settings).name)
+        """Delete the route's connector, and the position it had reached."""
+        self._client.delete(load_config(route, self._endpoints, self._settings).name, forget_offsets=True)
+
+    def forget(self, route: str) -> None:
+        """Nothing: that was done with the connector."""
 
     def resume(self, routes: list[str] | None) -> None:
         """Connect itself goes on with what is registered. PostgreSQL may be elsewhere since, or other routes captured.
@@ -90,7 +103,8 @@ class ByConnect:
                 if routes is not None and route in routes:
                     self._client.register(connector)
             elif routes is not None and route not in routes:
-                self._client.delete(connector.name)
+                # It was released meanwhile, and its slot dropped: it has failed at its start.
+                self._client.delete(connector.name, forget_offsets=True)
             elif any(registered[name] != connector.config[name] for name in ("database.hostname", "database.port")):
                 self._client.register(connector)
 
@@ -137,6 +151,9 @@ class ByServer:
         name = _service(route)
         properties = self._properties(route)
         if route == HTTP_ROUTE:
+            table = PredictionTable(self._endpoints)
+            table.setup()
+            table.close()
             self._stack.start_service(HTTP_SCORER)
         folder = debezium_server.folder(self._settings, PLACES.get(route, route))
         if write_properties(folder / debezium_server.PROPERTIES, properties):
@@ -156,6 +173,18 @@ class ByServer:
         self._stack.stop_service(_service(route))
         if route == HTTP_ROUTE:
             self._stack.stop_service(HTTP_SCORER)
+
+    def forget(self, route: str) -> None:
+        """Take the route's position back from the topic that Kafka Connect keeps it in, too."""
+        connector = load_config(route, self._endpoints, self._settings)
+        key = json.dumps([connector.name, {"server": connector.config["topic.prefix"]}], separators=(",", ":"))
+        producer = KafkaProducer(bootstrap_servers=self._endpoints.kafka, **CLIENT)
+        try:
+            producer.send(POSITIONS_TOPIC, key=key.encode(), value=None).get(timeout=15)
+        except KafkaError as error:
+            raise LabError(f"the position of route {route!r} cannot be forgotten: {error}", "labkit status") from error
+        finally:
+            producer.close(timeout=1)
 
     def resume(self, routes: list[str] | None) -> None:
         """Start the processes of the routes that were captured."""
@@ -182,6 +211,10 @@ class Captured:
             return self._path.read_text().split()
         except FileNotFoundError:
             return None
+
+    def has(self, route: str) -> bool:
+        """Whether a route is noted."""
+        return PLACES.get(route, route) in (self.routes() or ())
 
     def add(self, route: str) -> None:
         """Note that a route is captured."""

@@ -132,7 +132,10 @@ class Lab:
         self.stack.up(report)
         self.tables.setup()
         create_topics(self.endpoints)
-        self._capturing.resume(self._captured_before())
+        captured = self._captured_before()
+        self._capturing.resume(captured)
+        for route in captured or ():
+            Captured(self.settings).add(route)
         if self._has_model():
             self.stack.start_service("scorer")
         return self
@@ -187,13 +190,20 @@ class Lab:
         Raises:
             LabError: An unknown route, or Debezium refused.
         """
-        self._capturing.start(*(routes or ROUTES))
-        for route in routes or ROUTES:
-            Captured(self.settings).add(route)
+        routes, captured = routes or ROUTES, Captured(self.settings)
+        for route in routes:
+            if not captured.has(route):
+                self._capturing.forget(route)
+        self._capturing.start(*routes)
+        for route in routes:
+            captured.add(route)
         self.stack.start_service("scorer")
 
     def release(self, route: str) -> None:
-        """End the capture by a route and remove its replication slot, which would otherwise keep WAL for ever."""
+        """End the capture by a route and remove its replication slot, which would otherwise keep WAL for ever.
+
+        Captured again, the route begins anew with a snapshot, and records again what it had recorded.
+        """
         connector = load_config(route, self.endpoints, self.settings)
         self._capturing.stop(route)
         Captured(self.settings).remove(route)

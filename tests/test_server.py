@@ -1,6 +1,9 @@
 """The same tables to the same topics by Debezium Server, on real servers: alike, switched, killed, and misused."""
 
+import base64
+import contextlib
 import hashlib
+import json
 import os
 import signal
 import time
@@ -10,13 +13,24 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+import requests
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labkit import Lab, LabError
+from labkit.capturing import ByConnect, webhook_secret
 from labkit.digits import load_digits
 from labkit.ledger import Ledger
+from labkit.model.http_scorer import MAX_BODY, signature
 from labkit.model.network import build_network
-from labkit.settings import BYTES_PREFIX, CSV_PREFIX, TEST_TABLE, CaptureName, Settings, table_topic
+from labkit.settings import (
+    BYTES_PREFIX,
+    CSV_PREFIX,
+    HTTP_SCORER,
+    TEST_TABLE,
+    CaptureName,
+    Settings,
+    table_topic,
+)
 from labkit.stack import debezium_server
 from labkit.stream.events import decode_event
 from labkit.stream.reading import read_to_present_end
@@ -52,7 +66,9 @@ def by_connect() -> Iterator[Lab]:
 def switched(capture: CaptureName) -> Lab:
     """The same lab, started with the other one capturing."""
     lab = lab_of(capture).up(lambda _: None)
-    assert all(status.healthy for status in lab.status() if status.name != "scorer"), lab.status()
+    lab.wait_until(
+        lambda: all(s.healthy or (s.on_demand and s.state == "stopped") for s in lab.status()), "all of it runs", 60
+    )
     return lab
 
 
@@ -139,6 +155,8 @@ def test_the_same_changes_make_the_same_records_and_a_switch_loses_and_repeats_n
         "kafka",
         "server-csv",
         "server-bytes",
+        "server-http",
+        "http-scorer",
         "scorer",
     ]
     with pytest.raises(LabError, match="has no Kafka Connect"):
@@ -177,7 +195,7 @@ def test_a_killed_server_loses_nothing_and_goes_on_by_itself(by_connect: Lab) ->
     for _ in range(3):
         time.sleep(3.0)
         (pid,) = [status.pid for status in lab.status() if status.name == name]
-        assert pid is not None
+        assert pid
         os.kill(pid, signal.SIGKILL)
         assert not all(status.healthy for status in lab.status() if status.name == name)
         lab.wait_until(
@@ -205,6 +223,11 @@ def test_a_released_route_stays_released_whoever_captures(by_connect: Lab) -> No
 
     lab = switched("server")
     assert {s.name: s.healthy for s in lab.status()}["server-csv"]
+    before = ends(lab)[CSV]
+    lab.release("csv")
+    lab.capture("csv")
+    labelled = sum(label is not None for label in lab.tables.labels(TEST_TABLE).values())
+    lab.wait_until(lambda: len(records_since(lab, {CSV: before}, CSV)) == labelled, "the snapshot is captured anew", 60)
     lab.close()
 
 
@@ -222,3 +245,125 @@ def test_a_server_that_cannot_capture_is_named_with_its_reason(by_connect: Lab) 
             connection.execute("ALTER ROLE debezium LOGIN")
     lab.wait_until(lambda: {s.name: s.healthy for s in lab.status()}["server-csv"], "it captures again", 90)
     lab.close()
+
+
+@pytest.fixture(scope="module")
+def posting(by_connect: Lab) -> Iterator[Lab]:
+    """The lab with the route without Kafka."""
+    lab = switched("server")
+    lab.capture("http")
+    yield lab
+    lab.release("http")
+    assert {s.name: s.state for s in lab.status()}[HTTP_SCORER] == "stopped"
+    lab.close()
+
+
+def recorded(lab: Lab, first: int) -> list[tuple[int, str, int | None, bool]]:
+    """Row, operation, label and whether there is a prediction: what stands in the table, from a row on."""
+    columns = "row_id, operation, label, predicted IS NOT NULL"
+    query = f"SELECT {columns} FROM predictions WHERE row_id >= %s ORDER BY lsn, row_id"
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        return connection.execute(query, [first]).fetchall()
+
+
+def test_changes_are_scored_without_kafka_in_their_order(posting: Lab) -> None:
+    lab = posting
+    row_id = lab.insert(DIGITS.images[0], None)
+    lab.relabel(row_id, 3)
+    lab.delete(row_id)
+    lab.wait_until(lambda: len(recorded(lab, row_id)) == 3, "three changes are scored", 60)
+    assert recorded(lab, row_id) == [(row_id, "c", None, True), (row_id, "u", 3, True), (row_id, "d", None, False)]
+
+
+def test_whatever_is_killed_each_change_is_recorded_once(posting: Lab) -> None:
+    lab = posting
+    name = debezium_server.service("http")
+    first = lab.insert(DIGITS.images[0], 0)
+    lab.start_sending(50)
+    for service in (name, HTTP_SCORER, name):
+        time.sleep(2.0)
+        (pid,) = [status.pid for status in lab.status() if status.name == service]
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(2.0)
+    lab.stop_sending()
+    # And what is written while nobody reads is found in the log, though no position is stored but the slot's.
+    lab.stack.stop_service(name)
+    last = [lab.insert(DIGITS.images[n], 1) for n in range(10)][-1]
+    lab.stack.start_service(name)
+    lab.wait_until(lambda: any(row == last for row, *_ in recorded(lab, first)), "the last change is scored", 120)
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        query = "SELECT id FROM mnist_test WHERE id >= %s ORDER BY id"
+        rows = [row for (row,) in connection.execute(query, [first])]
+    assert len(rows) > 300
+    assert sorted(row for row, *_ in recorded(lab, first)) == rows
+
+
+CHANGE: Mapping[str, Any] = {
+    "id": 10**9,
+    "label": 1,
+    "pixels": base64.b64encode(bytes(784)).decode(),
+    "__op": "c",
+    "__source_lsn": 1,
+    "__source_ts_us": 1,
+}
+
+
+def post(lab: Lab, body: bytes, **changed: str) -> requests.Response:
+    """Post to the scorer as Debezium Server does, signed, but for some headers."""
+    timestamp = str(int(time.time()))
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": timestamp,
+        "webhook-signature": signature(webhook_secret(lab.settings), "msg_1", timestamp, body),
+    }
+    address = f"http://127.0.0.1:{lab.endpoints.server_ports[HTTP_SCORER]}/changes"
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.post(address, data=body, headers=headers | changed, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{", "no JSON"),
+        (b"\xff", "no JSON"),
+        (b"{}", "an array of changes is wanted, not dict"),
+        (b"[1]", "a int has no fields"),
+        (b"[{}]", "field '__op' is missing"),
+        (json.dumps([{**CHANGE, "__op": "x"}]).encode(), "unknown operation 'x'"),
+        (json.dumps([{**CHANGE, "label": 10}]).encode(), "label 10 is no digit"),
+        (json.dumps([{**CHANGE, "label": True}]).encode(), "label True is no digit"),
+        (json.dumps([{**CHANGE, "id": "1"}]).encode(), "whole numbers"),
+        (json.dumps([{**CHANGE, "id": 2**40}]).encode(), "id 1099511627776"),
+        (json.dumps([{**CHANGE, "pixels": "AAAA"}]).encode(), "3 bytes are no 784 pixels"),
+        (json.dumps([{**CHANGE, "pixels": "?"}]).encode(), "change 0 is no digit"),
+        (json.dumps([{**CHANGE, "pixels": None}]).encode(), "change 0 is no digit"),
+        (json.dumps([CHANGE, {**CHANGE, "id": None}]).encode(), "change 1 is no digit"),
+    ],
+)
+def test_what_is_no_change_is_refused_and_nothing_of_it_recorded(posting: Lab, body: bytes, words: str) -> None:
+    answer = post(posting, body)
+    assert answer.status_code == 400 and words in answer.text, answer.text
+    assert recorded(posting, 10**9) == []
+
+
+def test_only_what_is_signed_lately_and_of_sane_size_is_taken(posting: Lab) -> None:
+    body = json.dumps([CHANGE]).encode()
+    for changed in (
+        {"webhook-signature": ""},
+        {"webhook-signature": "v1,AAAA"},
+        {"webhook-id": "msg_2"},
+        {"webhook-timestamp": str(int(time.time()) - 3600)},
+        {"webhook-timestamp": "yesterday"},
+    ):
+        assert post(posting, body, **changed).status_code == 401
+    with contextlib.suppress(requests.ConnectionError):  # It hangs up on whoever goes on sending.
+        assert post(posting, b" " * (MAX_BODY + 1)).status_code in (400, 413)
+    assert recorded(posting, 10**9) == []
+    assert post(posting, b'[{"ts_ms": 1}]').status_code == 204, "a heartbeat"
+
+
+def test_connect_cannot_post(by_connect: Lab) -> None:
+    with pytest.raises(LabError, match="the route 'http' needs Debezium Server"):
+        ByConnect(by_connect.endpoints, by_connect.settings).start("http")

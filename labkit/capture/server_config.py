@@ -50,6 +50,8 @@ HEADER_CONVERTER = "org.apache.kafka.connect.storage.SimpleHeaderConverter"
 BYTES = "org.apache.kafka.common.serialization.ByteArraySerializer"
 DROP_EMPTY = "emptyheaders"
 """Our transform's name in the chain, see WithoutEmptyHeaders.java."""
+POSITIONS_TOPIC = "connect-offsets"
+"""Where Kafka Connect keeps what each connector has reached, see SharedPositions.java."""
 FLUSH_MS = 0
 """After every batch: what was delivered after the last flush is delivered again when the process was killed."""
 
@@ -79,7 +81,7 @@ def kafka_properties(connector: ConnectorConfig, kafka: str, port: int, host: st
         "debezium.source.bootstrap.servers": kafka,
         "debezium.source.offset.storage": "labkit.server.SharedPositions",
         "debezium.source.offset.storage.connector": connector.name,
-        "debezium.source.offset.storage.topic": "connect-offsets",
+        "debezium.source.offset.storage.topic": POSITIONS_TOPIC,
         "debezium.source.offset.storage.partitions": "1",
         "debezium.source.offset.storage.replication.factor": "1",
         "debezium.source.isolation.level": "read_committed",

@@ -54,7 +54,7 @@ class RowPrediction:
 
 
 class PredictionTable:
-    """The table of predictions; made when needed.
+    """The table of predictions.
 
     Args:
         endpoints: Where PostgreSQL answers.
@@ -63,6 +63,10 @@ class PredictionTable:
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
         self._connection: psycopg.Connection | None = None
+
+    def setup(self) -> None:
+        """Make the table where it is missing."""
+        self._connected().execute(CREATE)
 
     def record(self, predictions: Sequence[RowPrediction]) -> None:
         """Record predictions in one transaction. Those of a change that is recorded already are passed over.
@@ -78,11 +82,6 @@ class PredictionTable:
             self.close()
             raise LabError(f"PostgreSQL does not record: {str(error).strip()}", "labkit status") from error
 
-    def count(self) -> int:
-        """How many predictions are recorded."""
-        (number,) = self._connected().execute("SELECT count(*) FROM predictions").fetchone() or (0,)
-        return int(number)
-
     def close(self) -> None:
         """Let go of the connection; the next call makes another."""
         if self._connection is not None:
@@ -92,5 +91,4 @@ class PredictionTable:
     def _connected(self) -> psycopg.Connection:
         if self._connection is None:
             self._connection = psycopg.connect(self._endpoints.postgres, autocommit=True)
-            self._connection.execute(CREATE)
         return self._connection

@@ -88,6 +88,8 @@ def _change(fields: Any) -> Change:
     numbers = (fields["id"], fields["__source_lsn"], fields["__source_ts_us"])
     if any(type(number) is not int for number in numbers):
         raise TypeError("id, LSN and time are whole numbers")
+    if not 0 < numbers[0] < 2**31:
+        raise ValueError(f"id {numbers[0]} is none of a row")
     gone = operation == "d"
     pixels = base64.b64decode(fields["pixels"], validate=True)
     if len(pixels) != PIXELS:
