@@ -9,7 +9,7 @@ import threading
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from filelock import FileLock, Timeout
@@ -19,7 +19,7 @@ from rich.table import Table
 from labkit.digits import check_disturbance
 from labkit.errors import LabError
 from labkit.lab import Lab
-from labkit.settings import StackName, load_settings
+from labkit.settings import HTTP_SCORER, LOOPBACK, CaptureName, StackName, load_settings
 
 app = typer.Typer(
     help="A database feeds a machine-learning model in real time.",
@@ -36,9 +36,10 @@ Stack = Annotated[
 ]
 
 
-def _lab_on(stack: StackName | None) -> Lab:
-    """The lab with the stack that was asked for; with the one it had where none was."""
-    return Lab(load_settings().model_copy(update={"stack": stack} if stack else {}))
+def _lab_on(stack: StackName | None, capture: CaptureName | None = None) -> Lab:
+    """The lab with the stack and the capture that were asked for; with those it had where none were."""
+    asked = {name: value for name, value in (("stack", stack), ("capture", capture)) if value}
+    return Lab(load_settings().model_copy(update=asked))
 
 
 def _say(line: str) -> None:
@@ -50,13 +51,21 @@ def _print_json(value: Any) -> None:
 
 
 @app.command()
-def up(stack: Stack = None, as_json: AsJson = False) -> None:
+def up(
+    stack: Stack = None,
+    capture: Annotated[
+        CaptureName | None, typer.Option(help="What runs Debezium. By default as at the last start, at first connect.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Start the servers; harmless when they run already."""
-    lab = _lab_on(stack).up(_say)
+    lab = _lab_on(stack, capture).up(_say)
     if as_json:
         _print_json(lab.endpoints.model_dump(exclude={"admin_password", "capture_password"}))
     else:
-        console.print(f"The lab is up. Kafka: {lab.kafka}, Kafka Connect: {lab.endpoints.connect}", highlight=False)
+        connect = lab.endpoints.capture == "connect"
+        capturing = f"Kafka Connect: {lab.endpoints.connect}" if connect else "Debezium Server captures"
+        console.print(f"The lab is up. Kafka: {lab.kafka}, {capturing}", highlight=False)
 
 
 @app.command()
@@ -82,7 +91,7 @@ def status(as_json: AsJson = False) -> None:
     else:
         table = Table("", "part", "state", "address", "process", "memory", "up", "note", box=None)
         for service in services:
-            idle = service.name == "scorer" and service.state == "stopped"
+            idle = service.on_demand and service.state == "stopped"
             table.add_row(
                 "·" if idle else "✓" if service.healthy else "✗",
                 service.name,
@@ -94,7 +103,9 @@ def status(as_json: AsJson = False) -> None:
                 "starts once capture is set up" if idle else service.note,
             )
         console.print(table)
-    if not services or any(not service.healthy and service.name != "scorer" for service in services):
+    idle = {service.name for service in services if service.on_demand and service.state == "stopped"}
+    needed = [service for service in services if service.name not in {"scorer", *idle}]
+    if not services or any(not service.healthy for service in needed):
         raise typer.Exit(1)
 
 
@@ -162,15 +173,18 @@ def train(
 
 
 @app.command()
-def score() -> None:
+def score(
+    source: Annotated[
+        Literal["kafka", "http"], typer.Option("--from", help="Where change events come from: kafka or http.")
+    ] = "kafka",
+) -> None:
     """Score change events until stopped. The lab's supervisor runs this; by hand it is for looking closer."""
-    from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the scorer itself says when the broker is away
     the_lab = Lab()
-    lock = FileLock(the_lab.settings.home / "scorer.lock")
+    lock = FileLock(the_lab.settings.home / ("scorer.lock" if source == "kafka" else f"{HTTP_SCORER}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -180,7 +194,21 @@ def score() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Scorer(the_lab.kafka, ModelStore(the_lab.settings.home / "models")).run(stop)
+    store = ModelStore(the_lab.settings.home / "models")
+    if source == "http":
+        from labkit.capturing import webhook_secret
+        from labkit.database.prediction_table import PredictionTable
+        from labkit.model.http_scorer import HttpScorer, serve
+
+        if HTTP_SCORER not in the_lab.endpoints.server_ports:
+            raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
+        scorer = HttpScorer(store, PredictionTable(the_lab.endpoints))
+        port = the_lab.endpoints.server_ports[HTTP_SCORER]
+        serve(scorer, webhook_secret(the_lab.settings), LOOPBACK, port, stop)
+    else:
+        from labkit.model.scorer import Scorer
+
+        Scorer(the_lab.kafka, store).run(stop)
 
 
 @app.command()
@@ -230,7 +258,9 @@ def ledger(
 
 @app.command()
 def logs(
-    service: Annotated[str, typer.Argument(help="postgres, kafka, connect, scorer or supervisord.")],
+    service: Annotated[
+        str, typer.Argument(help="postgres, kafka, connect, server-csv, server-bytes, scorer or supervisord.")
+    ],
     lines: Annotated[int, typer.Option(help="How many lines.")] = 40,
 ) -> None:
     """Print the last lines of a service's log."""

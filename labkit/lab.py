@@ -9,12 +9,21 @@ import numpy.typing as npt
 
 from labkit.capture.configs import load_config
 from labkit.capture.connect import ConnectClient
+from labkit.capturing import ByConnect, ByServer, Captured, Capturing
 from labkit.database import DigitTables
 from labkit.digits import Disturbance, load_digits
 from labkit.errors import LabError
 from labkit.ledger import Ledger, take_ledger
 from labkit.sender import SampleSender
-from labkit.settings import TEST_TABLE, TRAIN_TABLE, Endpoints, Settings, load_endpoints, load_settings
+from labkit.settings import (
+    CAPTURE_ROUTES,
+    TEST_TABLE,
+    TRAIN_TABLE,
+    Endpoints,
+    Settings,
+    load_endpoints,
+    load_settings,
+)
 from labkit.stack.base import Report, ServiceStatus, Stack
 from labkit.stack.choice import make_stack, stop, switch
 from labkit.stack.home import prepare_home
@@ -34,7 +43,7 @@ if TYPE_CHECKING:
 # TensorFlow takes seconds and half a gigabyte: what needs it is imported where it is used, so that `labkit status`
 # and its like answer at once.
 
-ROUTES = ("csv", "bytes")
+ROUTES = CAPTURE_ROUTES
 TEST_DIGITS = 200
 
 
@@ -83,9 +92,33 @@ class Lab:
 
     @property
     def connect(self) -> ConnectClient:
-        """Kafka Connect's REST interface."""
+        """Kafka Connect's REST interface.
+
+        Raises:
+            LabError: This lab captures with Debezium Server, and has no Connect.
+        """
+        if self.endpoints.capture == "server":
+            raise LabError(
+                "this lab captures with Debezium Server and has no Kafka Connect", "labkit up --capture connect"
+            )
         # A connector starts within a part of the time that a whole server may take.
         return ConnectClient(self.endpoints.connect, patience_s=self.settings.start_timeout_s / 4)
+
+    @property
+    def _capturing(self) -> Capturing:
+        """What runs Debezium in this lab."""
+        if self.endpoints.capture == "server":
+            return ByServer(self.endpoints, self.settings, self.stack)
+        return ByConnect(self.endpoints, self.settings)
+
+    def _captured_before(self) -> list[str] | None:
+        """Routes that are captured, whoever did it; None where nobody has noted it, and Connect itself knows."""
+        noted = Captured(self.settings).routes()
+        if noted is None and self.endpoints.capture == "server":
+            # A lab of an older labkit: a route that was captured has left its slot.
+            slots = self.tables.slots()
+            return [route for route in ROUTES if load_config(route, self.endpoints, self.settings).slot in slots]
+        return noted
 
     def up(self, report: Report = print) -> "Lab":
         """Start the servers that do not run yet; make tables, roles and topics where they are missing.
@@ -100,20 +133,13 @@ class Lab:
         self.stack.up(report)
         self.tables.setup()
         create_topics(self.endpoints)
-        self._follow_ports()
+        captured = self._captured_before()
+        self._capturing.resume(captured)
+        for route in captured or ():
+            Captured(self.settings).add(route)
         if self._has_model():
             self.stack.start_service("scorer")
         return self
-
-    def _follow_ports(self) -> None:
-        """Tell connectors of an earlier start where PostgreSQL answers now, which may be elsewhere."""
-        for route in ROUTES:
-            connector = load_config(route, self.endpoints, self.settings)
-            registered = self.connect.config(connector.name)
-            if registered is not None and any(
-                registered[name] != connector.config[name] for name in ("database.hostname", "database.port")
-            ):
-                self.connect.register(connector)
 
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:
         """Stop everything; delete the lab's folder with all rows, too, unless told to keep the data."""
@@ -156,21 +182,32 @@ class Lab:
         return ", ".join(f"{table}: {self.tables.count(table):,} digits" for table in (TRAIN_TABLE, TEST_TABLE))
 
     def capture(self, *routes: str) -> None:
-        """Register the connectors of the named routes, all of the lab's own by default. Repeating it is harmless.
+        """Capture the tables by the named routes, all of the lab's own by default. Repeating it is harmless.
+
+        Kafka Connect gets a connector for each, or else Debezium Server runs for each, see `Settings.capture`.
 
         It starts the scorer, too, which takes seconds to load TensorFlow: by the first published model it is ready.
 
         Raises:
             LabError: An unknown route, or Debezium refused.
         """
-        for route in routes or ROUTES:
-            self.connect.register(load_config(route, self.endpoints, self.settings))
+        routes, captured = routes or ROUTES, Captured(self.settings)
+        for route in routes:
+            if not captured.has(route):
+                self._capturing.forget(route)
+        self._capturing.start(*routes)
+        for route in routes:
+            captured.add(route)
         self.stack.start_service("scorer")
 
     def release(self, route: str) -> None:
-        """Remove a route's connector and its replication slot, which would otherwise keep WAL for ever."""
+        """End the capture by a route and remove its replication slot, which would otherwise keep WAL for ever.
+
+        Captured again, the route begins anew with a snapshot, and records again what it had recorded.
+        """
         connector = load_config(route, self.endpoints, self.settings)
-        self.connect.delete(connector.name)
+        self._capturing.stop(route)
+        Captured(self.settings).remove(route)
         deadline = time.monotonic() + 10
         while connector.slot in self.tables.slots():
             self.tables.drop_slot(connector.slot)
@@ -402,16 +439,6 @@ class Lab:
     def status(self) -> list[ServiceStatus]:
         """How each server and each connector is."""
         services = self.stack.status()
-        if any(service.name == "connect" and service.healthy for service in services):
-            for name in self.connect.names():
-                services.append(self._connector_status(name))
+        if all(service.healthy for service in services if service.name == "connect") and services:
+            services += self._capturing.status()
         return services
-
-    def _connector_status(self, name: str) -> ServiceStatus:
-        status = self.connect.status(name)
-        parts = [status["connector"], *status["tasks"]] if status else []
-        states = {part["state"] for part in parts}
-        trace = next((part["trace"].splitlines()[0] for part in parts if "trace" in part), "")
-        healthy = len(parts) > 1 and states == {"RUNNING"}
-        state = "running" if healthy else "failed" if "FAILED" in states else "starting"
-        return ServiceStatus(name=name, state=state, healthy=healthy, note=trace)

@@ -41,6 +41,12 @@ StackName = Literal["embedded", "compose", "external"]
 """Who runs the servers: processes of this user, docker compose, or somebody else."""
 CaptureName = Literal["connect", "server"]
 """What runs Debezium: Kafka Connect, or Debezium Server."""
+CAPTURE_ROUTES = ("csv", "bytes")
+"""The lab's own routes from the tables to Kafka, see labkit/capture/connectors/."""
+HTTP_ROUTE = "http"
+"""The route without Kafka: Debezium Server posts to a scorer."""
+HTTP_SCORER = "http-scorer"
+"""The service that scores what is posted."""
 
 
 def table_topic(prefix: str, table: str) -> str:
@@ -76,6 +82,8 @@ class Settings(BaseSettings):
     kafka_port: Port = 9092
     kafka_controller_port: Port = 9093
     connect_port: Port = 8083
+    server_port: Port = 8180
+    """Where the first Debezium Server tells its health; the others take the next free ports."""
 
     # For servers that somebody else runs (stack external): where they are, and the passwords they were started with.
     postgres_host: str = LOOPBACK
@@ -89,6 +97,7 @@ class Settings(BaseSettings):
 
     kafka_heap_mib: int = Field(default=192, ge=96)
     connect_heap_mib: int = Field(default=192, ge=96)
+    server_heap_mib: int = Field(default=128, ge=64)
     # A slot nobody reads may hold at most this much WAL, so that a forgotten connector cannot fill the disk.
     slot_wal_keep_mib: int = Field(default=512, ge=64)
     # Idle tables write no WAL of their own; a heartbeat lets the slot move on all the same.
@@ -164,6 +173,8 @@ class Endpoints(BaseModel):
     kafka_controller_port: Port | None = None
     connect_host: str = LOOPBACK
     connect_port: Port
+    # Where each Debezium Server tells its health, by its name; empty where Kafka Connect captures.
+    server_ports: dict[str, Port] = Field(default_factory=dict)
     # PostgreSQL as Debezium sees it: within docker compose another address than that of the notebook.
     source_host: str = LOOPBACK
     source_port: Port

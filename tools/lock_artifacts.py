@@ -13,6 +13,8 @@ from jgo.maven import MavenContext
 
 KAFKA = "4.3.1"
 DEBEZIUM = "3.6.3.Final"
+# Its newest release; another one may hold other jars: see labkit/stack/debezium_server.txt.
+DEBEZIUM_SERVER = "3.6.0.Final"
 ROOTS = {
     "kafka": [
         f"org.apache.kafka:kafka_2.13:{KAFKA}",
@@ -25,6 +27,7 @@ ROOTS = {
 }
 SINGLE = {
     "debezium": [f"io.debezium:debezium-connector-postgres:{DEBEZIUM}:plugin:tar.gz"],
+    "debezium-server": [f"io.debezium:debezium-server-dist:{DEBEZIUM_SERVER}::tar.gz"],
     "ecj": ["org.eclipse.jdt:ecj:3.38.0"],
     "junit": ["org.junit.platform:junit-platform-console-standalone:1.11.4"],
 }

@@ -20,6 +20,7 @@ import typer
 
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, load_settings
+from labkit.stack import debezium_server
 from labkit.stack.artifacts import RUNTIME_GROUPS, ArtifactCache
 
 PORT = 8765
@@ -38,11 +39,12 @@ def say(line: str) -> None:
 def fill(
     folder: Path,
     lock: Annotated[list[Path] | None, typer.Option(help="Lock files; by default all that make lab needs.")] = None,
+    server: Annotated[bool, typer.Option(help="Debezium Server, too: 782 MB more.")] = False,
 ) -> None:
     """Gather everything. A second run fetches only what is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     _gather_wheels(folder / "wheels", lock or list(LOCKS))
-    _gather_jars(folder / "jars")
+    _gather_jars(folder / "jars", [*RUNTIME_GROUPS, *([debezium_server.GROUP] if server else [])])
     _gather_project(folder / PROJECT)
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     say(f"ready: {total / 1e6:,.0f} MB in {folder}. Now: make serve-room")
@@ -95,12 +97,12 @@ def _gather_wheels(folder: Path, locks: list[Path]) -> None:
     say(f"{len(list(folder.glob('*.whl')))} packages")
 
 
-def _gather_jars(folder: Path) -> None:
+def _gather_jars(folder: Path, groups: list[str]) -> None:
     settings = load_settings()
     cache = ArtifactCache(settings.cache_dir, mirror=settings.mirror)
-    cache.fetch(report=say)
+    cache.fetch(groups, report=say)
     folder.mkdir(exist_ok=True)
-    wanted = [path for group in RUNTIME_GROUPS for path in cache.paths(group)]
+    wanted = [path for group in groups for path in cache.paths(group)]
     for path in wanted:
         if not (folder / path.name).exists():
             shutil.copy(path, folder)

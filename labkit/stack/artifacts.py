@@ -20,7 +20,7 @@ from labkit.stack.base import Report
 
 LOCK_FILE = Path(__file__).with_name("artifacts.toml")
 RUNTIME_GROUPS = ("kafka", "debezium", "ecj")
-"""What the servers need; the group ``junit`` is for the project's own tests."""
+"""What every lab needs. ``debezium-server`` is fetched on request; ``junit`` is for the project's own tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,10 @@ class ArtifactCache:
     def path(self, artifact: Artifact) -> Path:
         """Where an artifact is, or will be."""
         return self.jars / artifact.filename
+
+    def locked(self, group: str) -> list[Artifact]:
+        """What the lock file lists for one group."""
+        return locked(group, self._lock_file)
 
     def paths(self, group: str) -> list[Path]:
         """Where the files of one group are, or will be."""

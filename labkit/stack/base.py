@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from labkit.settings import Endpoints, StackName
+from labkit.settings import HTTP_SCORER, Endpoints, StackName
 
 Report = Callable[[str], None]
 """Told of progress, one short line at a time."""
@@ -15,7 +15,7 @@ class ServiceStatus:
     """How one server is.
 
     Attributes:
-        name: ``postgres``, ``kafka``, ``connect`` or ``scorer``.
+        name: ``postgres``, ``kafka``, ``connect``, ``scorer``, or one of `debezium_server.names`.
         state: ``running``, ``starting``, ``stopped`` or ``failed``.
         healthy: Whether it answers.
         address: Where it answers; empty where it does not listen.
@@ -33,6 +33,11 @@ class ServiceStatus:
     rss_mib: float = 0.0
     uptime_s: float = 0.0
     note: str = ""
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether it starts not with the lab but once it is needed: stopped is no fault then."""
+        return self.name in ("scorer", HTTP_SCORER) or self.name.startswith("server-")
 
 
 class Stack(Protocol):

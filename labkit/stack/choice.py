@@ -17,6 +17,8 @@ STACKS: Mapping[StackName, Callable[[Settings], Stack]] = {
     "external": ExternalStack,
 }
 
+CAPTURES: Mapping[CaptureName, str] = {"connect": "Kafka Connect", "server": "Debezium Server"}
+
 
 class Choice(BaseModel):
     """Who runs a lab's servers, and what runs Debezium there.
@@ -59,7 +61,8 @@ def make_stack(settings: Settings) -> Stack:
     Raises:
         LabError: The note of what it was is damaged.
     """
-    return STACKS[chosen(settings).stack](settings)
+    choice = chosen(settings)
+    return STACKS[choice.stack](settings.model_copy(update=choice.model_dump(include={"stack", "capture"})))
 
 
 def switch(settings: Settings, report: Report) -> None:
@@ -69,6 +72,11 @@ def switch(settings: Settings, report: Report) -> None:
         LabError: This machine cannot run what was chosen; then all stays as it was.
     """
     before, now = remembered(settings), chosen(settings)
+    if now.capture == "server" and now.stack != "embedded":
+        raise LabError(
+            f"the {now.stack} stack captures with Kafka Connect only",
+            f"labkit up --stack {now.stack} --capture connect, or: labkit up --stack embedded --capture server",
+        )
     if before is None or before.stack != now.stack:
         STACKS[now.stack](settings).check()
     if before is not None and before.stack != now.stack:
@@ -78,6 +86,10 @@ def switch(settings: Settings, report: Report) -> None:
         except LabError as error:
             # Nobody shall be held by a Docker that is gone: at worst the ports are taken, and others are used.
             report(f"it could not be stopped: {error.problem}")
+    elif before is not None and before.capture != now.capture:
+        # Two that captured at once would write every change twice: the one stops before the other starts.
+        report(f"from now on {CAPTURES[now.capture]} captures; the servers are started anew, the data stay")
+        STACKS[now.stack](settings).down(keep_data=True, report=report)
     if before != now:
         settings.home.mkdir(parents=True, exist_ok=True)
         (settings.home / "choice.json").write_text(now.model_dump_json(indent=2))

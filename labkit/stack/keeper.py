@@ -188,7 +188,7 @@ class Keeper:
 
     def _is_scorer(self, process: psutil.Process, arguments: list[str]) -> bool:
         # Only its environment says whose it is; that of another user's process cannot be read, and is not ours.
-        if arguments[-3:] != SCORER_ARGUMENTS:
+        if arguments[1 : 1 + len(SCORER_ARGUMENTS)] != SCORER_ARGUMENTS:
             return False
         try:
             return process.environ().get("LABKIT_HOME") == str(self._home)
