@@ -55,7 +55,8 @@ def _command(notebook: str, *, browser: bool) -> list[str]:
     command = [sys.executable, "-m", "jupyter", "lab", str(CHECKOUT / "notebooks" / notebook)]
     command.append(f"--notebook-dir={CHECKOUT / 'notebooks'}")
     if not browser:
-        command.append("--no-browser")
+        # Without a browser that opens the notebook, the address that JupyterLab prints leads there.
+        command += ["--no-browser", f"--LabApp.default_url=/lab/tree/{notebook}"]
     if os.geteuid() == 0:
         command.append("--allow-root")
     return command

@@ -234,7 +234,7 @@ def test_a_cell_of_the_confusion_matrix_shows_its_digits(page: Page) -> None:
     score = region(page, "score")
     score.locator(".lk-confusion button.lk-miss").first.click()
     expect(score.locator(".lk-cell-digits canvas").first).to_be_visible(timeout=10_000)
-    expect(score.get_by_role("status")).to_contain_text("wrongly said to be")
+    expect(score.get_by_role("status")).to_contain_text("that the frozen model took for")
 
 
 def test_the_scorer_is_stopped_and_catches_up(page: Page, scoring_lab: Lab) -> None:

@@ -17,8 +17,8 @@ from traitlets import TraitError
 from labkit.digits import render_strokes
 from labkit.errors import LabError
 from labkit.model.live_state import LiveState, Score
-from labkit.widgets import ControlBar, DrawPad, EventFeed, PredictionCard, Scoreboard, Timeline
-from labkit.widgets.event_view import format_lsn
+from labkit.widgets import ControlBar, DrawPad, EventFeed, PredictionCard, Scoreboard, Timeline, request_widget
+from labkit.widgets.event_view import event_view, format_lsn
 from labkit.widgets.scoreboard import MAX_HISTORY
 from tests.fakes import LATENCY, LINE, T0, Calls, scored_event
 
@@ -450,7 +450,7 @@ def test_a_cell_of_the_confusion_matrix_shows_its_digits():
     board.set_state({"outbox": {"seq": 1, **cell}})
     assert board.cell == {"model": "continual", "label": 4, "predicted": 9, "rows": [1002, 1001]}
     assert board.images == bytes([2]) * 784 + bytes([1]) * 784
-    assert board.status == "2 newest 4s wrongly said to be 9 by the continual model"
+    assert board.status == "the newest 2 of the 4s that the continual model took for 9"
     wrong_fields = (
         {"label": 10},
         {"predicted": "9"},
@@ -465,12 +465,46 @@ def test_a_cell_of_the_confusion_matrix_shows_its_digits():
     assert calls.made == [("digits", 4, 9, "continual")]
 
 
+def test_a_reset_closes_the_cell_and_a_deleted_row_does_not():
+    board = Scoreboard(Calls().digits_of)
+    history = tuple((count, 0.9) for count in range(1, 50))
+    board.show(Score(50, 45, 0.9, 0.9, 50, history=history), Score())
+    board.set_state({"outbox": {"seq": 1, "action": "cell", "model": "frozen", "label": 4, "predicted": 9}})
+    board.show(Score(49, 44, 0.9, 0.9, 50, history=(*history, (50, 0.9))), Score())
+    assert board.cell is not None and board.status
+    board.show(Score(3, 3, 1.0, 1.0, 3, history=((1, 1.0),)), Score())
+    assert board.cell is None and board.status == ""
+
+
+def test_a_status_is_forgotten_once_it_could_be_read_and_an_error_is_not(monkeypatch: pytest.MonkeyPatch):
+    bar = ControlBar(Calls())
+    bar.set_state({"outbox": {"seq": 1, "action": "start-scorer"}})
+    bar.show(LiveState(predictions_seen=1))
+    assert "TensorFlow takes some seconds" in bar.status
+    monkeypatch.setattr(request_widget, "STATUS_KEPT_S", 0.0)
+    bar.show(LiveState(predictions_seen=1))
+    assert bar.status, "nothing has been predicted since"
+    bar.show(LiveState(predictions_seen=2))
+    assert bar.status == ""
+    bar.set_state({"outbox": {"seq": 2, "action": "start", "rate": 0}})
+    bar.show(LiveState(predictions_seen=3))
+    assert bar.status_kind == "error" and bar.status
+
+
+def test_a_row_of_the_snapshot_has_no_way_to_tell():
+    timeline = Timeline()
+    timeline.show(scored_event(9, "r"), None)
+    assert timeline.digit is not None and (timeline.digit["hops"], timeline.digit["snapshot"]) == ([], True)
+    assert event_view(scored_event(9, "r"))["delay_ms"] is None
+    assert event_view(scored_event(9))["delay_ms"] == 13.2
+
+
 def test_the_bar_sends_samples_as_wished():
     calls = Calls()
     bar = ControlBar(calls)
     start = {"action": "start", "rate": 20, "how": "rotated", "strength": 0.5}
     bar.set_state({"outbox": {"seq": 1, **start}})
-    assert bar.status == "sending 20 a second, rotated by 50%"
+    assert bar.status == "sending 20 a second, rotated by 45°"
     wrong = [{"rate": rate} for rate in (0, 1001, "fast", None, math.nan, True)]
     wrong += [{"how": how} for how in ("blurred", None, ["noisy"])]
     wrong += [{"strength": strength} for strength in (-0.1, 1.1, "much", None, math.nan)]

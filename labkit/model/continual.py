@@ -11,8 +11,9 @@ from labkit.digits import PIXELS
 from labkit.model.inference import IMAGES, compile_predict
 
 LEARNING_RATE = 0.001
-BATCH = 32
-"""New digits in one gradient step, at most; as many remembered ones join them."""
+BATCH = 8
+"""New digits in one gradient step, at most; as many remembered ones join them. Few, so that a machine that is slow, and
+reads many at a time, takes about as many steps for as many digits as a quick one."""
 REMEMBERED = 2000
 """Digits kept for replay: 1.6 MB."""
 

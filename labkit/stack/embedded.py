@@ -120,7 +120,8 @@ class EmbeddedStack:
         where = postgres.place(self.settings)
         endpoints = self._choose_endpoints(report)
         kafka.write_config(self.settings, endpoints, plugins)
-        report("servers: preparing the database cluster and Kafka's storage")
+        if not (where.data / "PG_VERSION").is_file():
+            report("servers: making the database cluster and Kafka's storage")
         with ThreadPoolExecutor(2) as pool:
             cluster = pool.submit(postgres.prepare, where, endpoints.admin_password)
             storage = pool.submit(kafka.format_storage, self.settings, classpath)

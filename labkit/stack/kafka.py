@@ -31,8 +31,8 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 # A consumer that joins alone need not wait three seconds for company.
 group.initial.rebalance.delay.ms=0
-# A broker that was killed may register again only when its old session is over. Two seconds were too short for a machine
-# with a load of 20: the broker lost its session, and with it the leadership of every partition.
+# A broker that was killed may register again only when its old session is over: six seconds, not nine. Two were too
+# short for a machine with a load of 20: the broker lost its session, and with it the leadership of every partition.
 broker.session.timeout.ms=6000
 broker.heartbeat.interval.ms=1000
 # Rows are the learner's own: only heartbeats and internal topics may expire.

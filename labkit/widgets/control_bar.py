@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import traitlets
 
-from labkit.digits import DISTURBANCES, check_disturbance
+from labkit.digits import DISTURBANCES, MOST_ROTATION_DEG, check_disturbance
 from labkit.errors import LabError
 from labkit.model.live_state import LiveState
 from labkit.widgets.actions import DashboardActions
@@ -53,6 +53,8 @@ class ControlBar(RequestWidget):
     def show(self, state: LiveState) -> None:
         """Show the stream's counts and health, and what of it runs."""
         with self.updating():
+            if state.predictions_seen > self.predictions_seen or self._actions.sending != self.sending:
+                self.forget_status()
             self.sending = self._actions.sending
             self.scoring = self._actions.scoring
             self.problem = state.problem or self._actions.sending_problem
@@ -84,7 +86,8 @@ class ControlBar(RequestWidget):
     def _start_job(self, request: dict[str, object]) -> Job:
         rate = take_number(request, "rate", MIN_RATE, MAX_RATE)
         how, strength = check_disturbance(request.get("how"), request.get("strength"))
-        style = how if how == "clean" else f"{how} by {strength:.0%}"
+        amount = f"{MOST_ROTATION_DEG * strength:.0f}°" if how == "rotated" else f"{strength:.0%}"
+        style = how if how == "clean" else f"{how} by {amount}"
 
         def start() -> str:
             self._actions.start_sending(rate, how, strength)

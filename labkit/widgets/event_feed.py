@@ -100,6 +100,8 @@ class EventFeed(RowRequestWidget):
         del change
         with self.updating():
             self._begin_pause()
+            if not self.paused:
+                self.status = ""
             self.show(self._state)
 
     def _begin_pause(self) -> None:

@@ -30,6 +30,8 @@ class PredictionCard(RowRequestWidget):
         """Show this event and its prediction; an empty card where there is none."""
         prediction = scored.prediction if scored else None
         with self.updating():
+            if scored is not None and self.prediction is not None and scored.event.row_id != self.prediction["row_id"]:
+                self.forget_status()
             if scored is None or prediction is None:
                 self.image, self.prediction = b"", None
             else:

@@ -1,6 +1,7 @@
 """The way back from the page: one request, answered in one status line."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from labkit.widgets.telling import telling
 
 MAX_STATUS = 400
 """Characters of a status line."""
+STATUS_KEPT_S = 4.0
+"""How long a status line stays at least: long enough to be read."""
 
 
 def _nothing() -> None:
@@ -64,6 +67,7 @@ class RequestWidget(LiveWidget):
         super().__init__()
         # Two pages on one kernel number their requests apart, so "newer than the last" would not do.
         self._handled: deque[int] = deque(maxlen=256)
+        self._said_at = float("-inf")
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=type(self).__name__)
         self.observe(self._on_outbox, names="outbox")
 
@@ -85,6 +89,12 @@ class RequestWidget(LiveWidget):
         with self.updating():
             self.status_kind = kind
             self.status = shorten(line, MAX_STATUS, placeholder="…")
+            self._said_at = time.monotonic()
+
+    def forget_status(self) -> None:
+        """Clear a line that speaks of what is past, once it could be read; an error stays until the next request."""
+        if self.status_kind != "error" and not self.busy and time.monotonic() - self._said_at > STATUS_KEPT_S:
+            self.status = ""
 
     def say_error(self, words: str) -> None:
         """Say in the status line what went wrong."""

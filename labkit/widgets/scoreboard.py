@@ -42,11 +42,15 @@ class Scoreboard(RequestWidget):
     def __init__(self, digits_of: Callable[[int, int, ModelName], Sequence[CountedDigit]] | None = None) -> None:
         super().__init__()
         self._digits_of = digits_of
+        self._shown = Score()
         self.show(Score(), Score())
 
     def show(self, frozen: Score, continual: Score) -> None:
         """Show these scores; a history longer than `MAX_HISTORY` is thinned, its newest point kept."""
         with self.updating():
+            before, self._shown = self._shown, frozen
+            if frozen.counted < before.counted and len(frozen.history) < len(before.history):
+                self.cell, self.status = None, ""  # The scores were reset: these digits are of the ones before.
             self.frozen, self.continual = _score_view(frozen), _score_view(continual)
 
     def job(self, request: dict[str, object]) -> Job:
@@ -65,8 +69,9 @@ class Scoreboard(RequestWidget):
                 self.images = b"".join(digit.pixels for digit in digits)
                 rows = [digit.row_id for digit in digits]
                 self.cell = {"model": model, "label": label, "predicted": predicted, "rows": rows}
-            said = "rightly" if label == predicted else "wrongly"
-            return f"{len(digits)} newest {label}s {said} said to be {predicted} by the {model} model"
+            if not digits:
+                return f"the {model} model takes no {label} for {predicted} any more"
+            return f"the newest {len(digits)} of the {label}s that the {model} model took for {predicted}"
 
         return Job("looking for them…", work)
 

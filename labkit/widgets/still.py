@@ -91,7 +91,7 @@ def _events(events: tuple[ScoredEvent, ...]) -> str:
             _verdict(scored),
             format_lsn(event.lsn),
             datetime.fromtimestamp(event.committed_ms / 1000).strftime("%H:%M:%S.%f")[:-3],
-            f"{scored.seen_ms - event.committed_ms:.0f} ms",
+            "" if event.operation == "r" else f"{scored.seen_ms - event.committed_ms:.0f} ms",
         )
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return f"<table>{''.join(rows)}</table>"

@@ -31,7 +31,8 @@ class Timeline(LiveWidget):
     last hop ends when the page's word has arrived, and so is at most that long.
 
     Traits:
-        digit: The newest prediction: ``{key, row_id, hops}``, each hop a name and its milliseconds; None before any.
+        digit: The newest prediction: ``{key, row_id, hops, snapshot}``, each hop a name and its milliseconds; a row of
+            the snapshot has none. None before any.
         percentiles: ``{digits, rows}``: a row for each hop, its name and its 50th, 95th and 99th percentile over the
             last minute, milliseconds; None where nothing was seen in it.
     """
@@ -61,6 +62,8 @@ class Timeline(LiveWidget):
     def _view(scored: ScoredEvent | None, painted_ms: float | None = None) -> dict[str, object] | None:
         if scored is None or scored.prediction is None:
             return None
+        if scored.event.operation == "r":  # It was there before capture began: its times are those of other things.
+            return {"key": event_view(scored)["key"], "row_id": scored.event.row_id, "hops": [], "snapshot": True}
         # Of a digit from before this screen there is no telling when it could have been seen.
         seen_ms = scored.predicted_seen_ms
         times = hop_times(scored.prediction, seen_ms or scored.prediction.predicted_ms)
@@ -68,7 +71,7 @@ class Timeline(LiveWidget):
         hops: list[list[object]] = [[name, rounded(ms)] for name, ms in zip(names, times, strict=False)]
         if painted_ms is not None:
             hops.append([ON_SCREEN, rounded(painted_ms)])
-        return {"key": event_view(scored)["key"], "row_id": scored.event.row_id, "hops": hops}
+        return {"key": event_view(scored)["key"], "row_id": scored.event.row_id, "hops": hops, "snapshot": False}
 
     def _table(self, latency: Latency | None) -> dict[str, object] | None:
         if latency is None:

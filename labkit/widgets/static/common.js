@@ -122,7 +122,7 @@ let quietUntil = 0; // Till then the mouse holds nothing.
  * or has the focus in them, `hold(true)` asks that nothing moves away under the hand. Sending lets go, so that
  * one sees what came of it, and so does a mouse that rests.
  */
-function rowControls(model, rowNow, { name, lead, hold }) {
+function rowControls(model, rowNow, { name, lead, placeholder = "…", hold }) {
   const hands = new Set(); // "mouse" and "focus": an open menu keeps the focus while the mouse leaves.
   let resting = null;
   const on = (hand) => (hands.add(hand), hold(true));
@@ -142,11 +142,17 @@ function rowControls(model, rowNow, { name, lead, hold }) {
     hands.clear();
     hold(false);
   };
-  const select = make("select", { "aria-label": `new label for ${name}` });
-  select.append(make("option", { value: "" }, "…"));
+  const select = make("select", {
+    "aria-label": `new label for ${name}`, onchange: () => select.setCustomValidity(""),
+  });
+  select.append(make("option", { value: "" }, placeholder));
   for (let digit = 0; digit < 10; digit++) select.append(make("option", { value: digit }, String(digit)));
   const relabel = () => {
-    if (select.value === "") return select.focus();
+    if (select.value === "") {
+      select.setCustomValidity("Choose a digit first.");
+      select.reportValidity(); // The browser says it, and takes the focus there.
+      return;
+    }
     send({ action: "relabel", label: Number(select.value) });
     select.value = "";
   };

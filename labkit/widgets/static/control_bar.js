@@ -3,7 +3,7 @@ const STYLES = { clean: "clean", noisy: "noisy", rotated: "rotated" };
 
 function render({ model, el }) {
   const number = make("input", {
-    type: "number", min: "1", max: MOST, step: "1", "aria-label": "digits a second",
+    type: "number", min: "1", max: MOST, step: "any", required: "", "aria-label": "digits a second",
     onchange: () => setSamples({ rate: number.value }),
     onkeydown: (event) => event.key === "Enter" && setSamples({ rate: number.value }),
   });
@@ -59,19 +59,22 @@ function render({ model, el }) {
   }
 
   function setSamples(wish) {
-    if ("rate" in wish) wish.rate = Math.min(Math.max(Number(wish.rate) || 1, 1), MOST);
+    if ("rate" in wish && wish.rate === number.value) {
+      if (!number.reportValidity()) return false; // The browser says what is wrong with it.
+      wish.rate = Number(wish.rate);
+    }
     const changed = Object.keys(wish).some((key) => wish[key] !== model.get(key));
     model.set(wish);
     model.save_changes();
     drawSamples();
     if (changed && model.get("sending")) sendRequest(model, samples());
+    return true;
   }
 
   function startOrStop() {
     if (isWaiting(model)) return;
     if (model.get("sending")) return sendRequest(model, { action: "stop" });
-    setSamples({ rate: number.value });
-    sendRequest(model, samples());
+    if (setSamples({ rate: number.value })) sendRequest(model, samples());
   }
 
   function startOrStopScorer() {
@@ -84,7 +87,7 @@ function render({ model, el }) {
     slider.value = positionOf(rate);
     slider.setAttribute("aria-valuetext", `${rate} a second`);
     how.value = model.get("how");
-    strengthField.hidden = how.value === "clean";
+    strengthField.style.visibility = how.value === "clean" ? "hidden" : "visible"; // It keeps its place: nothing jumps.
     strength.value = Math.round(100 * model.get("strength"));
     drawStrength(Number(strength.value));
   }

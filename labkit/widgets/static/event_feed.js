@@ -11,7 +11,7 @@ function render({ model, el }) {
   const table = choice("table", "of table", TABLES);
   const operation = choice("operation", "kind of change", OPERATIONS);
   const note = make("span", { class: "lk-hint" });
-  const heads = ["Change", "", "Row", "Label", "Prediction", "LSN", "Committed", "Seen after"];
+  const heads = ["Change", "", "Row", "Label", "Prediction", "LSN", "Committed", "Seen after", ""];
   const head = make("div", { class: "lk-feed-head", "aria-hidden": "true" },
     ...heads.map((words) => make("span", {}, words)), make("span"));
   const list = make("ol", { class: "lk-feed-list", "aria-label": "change events, newest first" });
@@ -103,13 +103,13 @@ function render({ model, el }) {
       field("lsn", "LSN", event.lsn),
       field("time", "committed", clock(event.committed_ms)),
       field("delay", "seen after", milliseconds(event.delay_ms)),
-      event.editable
-        ? rowControls(model, () => event, { name: `row ${event.row_id}`, lead: "It is a ", hold })
-        : make("span", { class: "lk-row-controls" }),
       make("button", {
         type: "button", class: "lk-open", "aria-label": `open the ${event.operation} of row ${event.row_id}`,
         onclick: () => sendRequest(model, { action: "open", key: event.key }),
-      }, "Open"));
+      }, "Open"),
+      event.editable
+        ? rowControls(model, () => event, { name: `row ${event.row_id}`, lead: "", placeholder: "It is a …", hold })
+        : make("span", { class: "lk-row-controls" }));
     const update = (now) => {
       const [sign, word, kind] = verdict(now.right);
       prediction.className = `lk-verdict lk-${kind}`;

@@ -31,8 +31,8 @@ function render({ model, el }) {
   const empty = make("p", { class: "lk-empty" }, "No prediction yet. Draw a digit or send samples.");
   const content = make("div", { class: "lk-card-body" },
     make("div", { class: "lk-card-digit" }, digit,
-      make("div", { class: "lk-said" }, make("span", { class: "lk-hint" }, "predicted"), answer, judged, truth), other, facts),
-    bars);
+      make("div", { class: "lk-said" }, make("span", { class: "lk-hint" }, "predicted"), answer, judged, truth)),
+    bars, make("div", { class: "lk-card-notes" }, other, facts));
   const root = make("section", { class: "labkit labkit-card", "aria-label": "newest prediction" },
     make("header", {}, make("h2", {}, "Newest prediction"), note),
     empty, content, controls, status, spoken);

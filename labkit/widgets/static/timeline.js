@@ -21,7 +21,8 @@ function render({ model, el }) {
     const digit = model.get("digit");
     empty.hidden = digit !== null;
     list.hidden = digit === null;
-    setText(note, digit === null ? "" : `row ${digit.row_id}`);
+    const words = digit?.snapshot ? ": of the snapshot, so it was there long before" : "";
+    setText(note, digit === null ? "" : `row ${digit.row_id}${words}`);
     if (digit === null) return;
     const total = Math.max(digit.hops.reduce((sum, [, ms]) => sum + Math.max(ms, 0), 0), 0.1);
     while (list.children.length > digit.hops.length) list.lastChild.remove();
