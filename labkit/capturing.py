@@ -72,7 +72,8 @@ class ByConnect:
 
     def __init__(self, endpoints: Endpoints, settings: Settings) -> None:
         self._endpoints, self._settings = endpoints, settings
-        self._client = ConnectClient(endpoints.connect)
+        # A connector starts within a part of the time that a whole server may take.
+        self._client = ConnectClient(endpoints.connect, patience_s=settings.start_timeout_s / 4)
 
     def start(self, *routes: str) -> None:
         """Register the connectors of these routes."""

@@ -26,13 +26,10 @@ IN_KAFKA_CONNECT = r".*\.InKafkaConnectTest"
 
 @pytest.fixture(scope="module")
 def api(java_artifacts: JavaArtifacts) -> list[Path]:
-    """What every Kafka Connect gives a plugin, and no more."""
-    jars = [
-        jar
-        for jar in java_artifacts("connect")
-        if jar.name.startswith(("connect-api-", "kafka-clients-", "slf4j-api-"))
-    ]
-    assert len(jars) == 3
+    """What every Kafka Connect gives a plugin; and its runtime, which the store for Debezium Server extends."""
+    names = ("connect-api-", "kafka-clients-", "slf4j-api-", "connect-runtime-", "connect-json-")
+    jars = [jar for jar in java_artifacts("connect") if jar.name.startswith(names)]
+    assert len(jars) == len(names)
     return jars
 
 

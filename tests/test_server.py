@@ -74,7 +74,7 @@ def switched(capture: CaptureName) -> Lab:
 
 def settled(lab: Lab) -> Ledger:
     """The ledger once everything has arrived."""
-    ledger = lab.ledger(wait_s=120)
+    ledger = lab.ledger(wait_s=240)
     assert ledger.lost == 0, ledger
     return ledger
 

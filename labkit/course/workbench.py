@@ -55,7 +55,7 @@ class Workbench:
 
     def things(self) -> list[str]:
         """What there is of this lesson now, such as ``slot course_cdc_a``; empty after `clear`."""
-        found = [f"connector {name}" for name in self._lab.connect.names() if name.startswith(self.prefix)]
+        found = [f"connector {name}" for name in self._connectors()]
         with self._connect() as connection:
             for kind, query in _CATALOGUE.items():
                 rows = connection.execute(query, [self.prefix]).fetchall()
@@ -87,9 +87,8 @@ class Workbench:
     def _remove_once(self) -> None:
         with self._connect() as connection:
             connection.execute(DROP_LOST_SLOTS, [self.prefix])
-        for name in self._lab.connect.names():
-            if name.startswith(self.prefix):
-                self._lab.connect.delete(name, forget_offsets=True)
+        for name in self._connectors():
+            self._lab.connect.delete(name, forget_offsets=True)
         with self._connect() as connection:
             connection.execute(END_READERS, [self.prefix])
             connection.execute(DROP_SLOTS, [self.prefix])
@@ -108,6 +107,11 @@ class Workbench:
             pass  # Gone in the meantime.
         finally:
             admin.close()
+
+    def _connectors(self) -> list[str]:
+        if self._lab.endpoints.capture == "server":
+            return []  # There is no Connect that could have any.
+        return [name for name in self._lab.connect.names() if name.startswith(self.prefix)]
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         try:
