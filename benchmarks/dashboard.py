@@ -150,12 +150,16 @@ def broken_bounds(figures: dict[str, Any]) -> list[str]:
 
 def main(rate: Annotated[int, typer.Option()] = 1000, seconds: Annotated[float, typer.Option()] = 60) -> None:
     """Run it."""
+
+    def report(line: str) -> None:
+        typer.echo(line, err=True)
+
     lab = Lab(load_settings().model_copy(update={"home": load_settings().home / "benchmark"}))
     lab.down(report=lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            lab.up(lambda line: typer.echo(line, err=True))
-            lab.load_digits()
+            lab.up(report)
+            lab.load_digits(report=report)
             lab.capture()
             lab.publish(lab.train(seed=1).model)
             cell = CELL.replace("Lab()", f"Lab(Settings(home={str(lab.settings.home)!r}))")

@@ -158,7 +158,7 @@ def train(
     from labkit.model.training import evaluate_on_topic
 
     the_lab = Lab().up(_say)
-    _say(the_lab.load_digits(load))
+    _say(the_lab.load_digits(load, report=_say))
     the_lab.capture()
     training = the_lab.train(seed=seed, verbose=0 if as_json else "auto")
     accuracy = evaluate_on_topic(training.model, the_lab.kafka)
@@ -252,6 +252,8 @@ def ledger(
             shown = f"{len(value)}: {', '.join(map(str, value[:8]))}" if isinstance(value, list) and value else value
             table.add_row(name.replace("_", " "), str(len(value)) if value == [] else str(shown))
         console.print(table)
+        for words in account.advice:
+            _say(f"  → {words}")
     if not account.balanced:
         raise typer.Exit(1)
 

@@ -50,7 +50,7 @@ def run_demo(settings: Settings, report: Report = print) -> tuple[dict[str, Any]
 def _measure(lab: Lab, report: Report) -> tuple[dict[str, Any], list[str]]:
     started = time.monotonic()
     lab.up(report)
-    report(lab.load_digits(test=0))
+    report(lab.load_digits(test=0, report=report))
     lab.capture()
     report("training from the Kafka topic")
     training = lab.train(seed=SEED)

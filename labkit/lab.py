@@ -161,13 +161,21 @@ class Lab:
             self._tables.close()
             self._tables = None
 
-    def load_digits(self, source: str = "bundled", *, augment: int | None = None, test: int = TEST_DIGITS) -> str:
+    def load_digits(
+        self,
+        source: str = "bundled",
+        *,
+        augment: int | None = None,
+        test: int = TEST_DIGITS,
+        report: Report = print,
+    ) -> str:
         """Fill the tables with a source's digits by COPY, unless they hold some already.
 
         Args:
             source: ``bundled`` or ``mnist``.
             augment: Varied copies of each training digit; by default as many as the source needs.
             test: How many test digits; none of them is a training digit.
+            report: Told what is done, where something is to do: it takes some seconds.
 
         Returns:
             One line that says what the tables hold.
@@ -177,6 +185,8 @@ class Lab:
         """
         for table, split in ((TRAIN_TABLE, "train"), (TEST_TABLE, "test")):
             if self.tables.count(table) == 0:
+                if split == "train":
+                    report(f"digits: preparing and inserting the {source} ones, ten seconds or more")
                 digits = load_digits(source, split) if split == "test" else load_digits(source, split, augment=augment)
                 self.tables.copy(digits.take(test) if split == "test" else digits, table)
         return ", ".join(f"{table}: {self.tables.count(table):,} digits" for table in (TRAIN_TABLE, TEST_TABLE))
@@ -215,8 +225,13 @@ class Lab:
                 raise LabError(f"replication slot {connector.slot!r} is still in use", "labkit status")
             time.sleep(0.2)
 
-    def train(self, *, seed: int | None = None, verbose: int | str = 0) -> "Training":
+    def train(self, *, seed: int | None = None, verbose: int | str = 0, report: Report | None = None) -> "Training":
         """Train the talk's network from the training topic.
+
+        Args:
+            seed: Makes the training repeatable.
+            verbose: What Keras itself shows, see `keras.Model.fit`.
+            report: Told how far it is, a line every ten epochs.
 
         Raises:
             LabError: There are no training digits in Kafka.
@@ -232,7 +247,7 @@ class Lab:
         if rows == 0:
             raise LabError(f"{TRAIN_TABLE} is empty", "lab.load_digits() or: labkit train --load bundled")
         wait_for_records(self.kafka, table_topic(CSV_PREFIX, TRAIN_TABLE), rows)
-        return train_from_topic(self.kafka, seed=seed, verbose=verbose)
+        return train_from_topic(self.kafka, seed=seed, verbose=verbose, report=report)
 
     def publish(self, model: "keras.Model") -> str:
         """Make a model the one that scores, and see that the scorer runs. Returns the model's version.
@@ -255,11 +270,12 @@ class Lab:
             LabError: As of `up`, `load_digits`, `capture` and `train`.
         """
         self.up(report)
-        report(self.load_digits())
+        report(self.load_digits(report=report))
+        report(f"connectors: registering {' and '.join(ROUTES)}")
         self.capture()
         if not self._has_model():
-            report("training the first model from Kafka, about half a minute")
-            self.publish(self.train().model)
+            report("training the first model from Kafka: half a minute, longer on a busy machine")
+            self.publish(self.train(report=report).model)
         return self
 
     def _has_model(self) -> bool:

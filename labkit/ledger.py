@@ -14,6 +14,17 @@ from labkit.settings import BYTES_PREFIX, TEST_TABLE, table_topic
 from labkit.stream.events import NotADigitError, decode_event
 from labkit.stream.reading import read_to_present_end
 
+UNDER_WAY = "what is under way counts as lost; once the stream rests: labkit ledger --wait 30; where it stays:"
+SCORE_AGAIN = "events without prediction: labkit status, and labkit logs scorer; started again, it goes on where it was"
+CAPTURE_AGAIN = (
+    "rows without event or out of date: labkit logs connect says why; then in a notebook lab.release('bytes') and "
+    "lab.capture(), which read the tables anew"
+)
+BEGIN_AGAIN = "no event can mend it any more; to begin anew, without the old rows: labkit down, then labkit up"
+GONE = f"rows gone without event: {BEGIN_AGAIN}"
+COUNTED_ONCE = "captured, repeated or predicted twice, as after tables were read anew: the score counts each row once"
+WRONG_SCORE = f"the score is not that of the table: {BEGIN_AGAIN}"
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
@@ -73,6 +84,19 @@ class Ledger:
     def balanced(self) -> bool:
         """Nothing lost, nothing counted twice, and the score right."""
         return self.lost == 0 and self.duplicated == 0 and self.score_agrees
+
+    @property
+    def advice(self) -> list[str]:
+        """What to do next, a line for each kind of fault; empty where the account balances."""
+        kinds = (
+            (self.lost, UNDER_WAY),
+            (self.events_without_prediction, SCORE_AGAIN),
+            (self.rows_without_event or self.rows_out_of_date, CAPTURE_AGAIN),
+            (self.rows_gone_without_event, GONE),
+            (self.duplicated, COUNTED_ONCE),
+            (self.lost == 0 and not self.score_agrees, WRONG_SCORE),
+        )
+        return [words for fault, words in kinds if fault]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -22,7 +22,7 @@ from labkit.capture.configs import ConnectorConfig, load_config
 from labkit.digits import load_digits
 from labkit.model.live_view import LiveView
 from labkit.model.prediction_records import read_predictions
-from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, table_topic
+from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, load_settings, table_topic
 from labkit.stream.events import decode_event
 from labkit.stream.reading import read_to_present_end
 from tests.accounts import balanced, score_since_reset
@@ -375,6 +375,29 @@ def test_a_second_lab_takes_free_ports_and_leaves_nothing_behind(scoring_lab: La
         assert not its_home.exists()
     commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
     assert [command for command in commands if str(tmp_path) in command] == []
+
+
+def test_what_capture_has_lost_comes_when_the_tables_are_read_anew(tmp_path: Path) -> None:
+    lab = Lab(load_settings().model_copy(update={"home": tmp_path / "lossy"}))
+    try:
+        lab.up(report=lambda _: None)
+        kept, relabelled = lab.insert(DIGIT, 3), lab.insert(DIGIT, 3)
+        lab.capture("bytes")
+        lab.wait_until(lambda: lab.ledger().events == 2, "both rows are captured")
+        lab.release("bytes")
+        lost = lab.insert(DIGIT, 4)
+        lab.relabel(relabelled, 5)
+        ledger = lab.ledger()
+        assert (ledger.rows_without_event, ledger.rows_out_of_date) == ([lost], [relabelled])
+        assert any("lab.release('bytes')" in words for words in ledger.advice)
+
+        lab.capture("bytes")
+        lab.wait_until(lambda: lab.ledger().events == 5, "the rows of the table are captured anew")
+        ledger = lab.ledger()
+        assert (ledger.rows_without_event, ledger.rows_out_of_date) == ([], [])
+        assert ledger.rows_captured_twice == [kept, relabelled], "the price, and the documents say so"
+    finally:
+        lab.down(report=lambda _: None)
 
 
 def test_a_large_message_in_the_log_is_nobodys_row(scoring_lab: Lab) -> None:

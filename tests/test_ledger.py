@@ -1,6 +1,7 @@
 """The balance of rows, events and predictions: each kind of fault shows in its own place."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,30 @@ def test_whole_account_is_balanced() -> None:
 def test_empty_account_is_balanced_without_an_accuracy() -> None:
     ledger = balance({}, [], [])
     assert ledger.balanced and ledger.accuracy is None and ledger.rows == 0
+
+
+def test_an_account_that_balances_needs_no_advice() -> None:
+    assert balance(LABELS, EVENTS, PREDICTIONS).advice == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"rows_without_event": [5]}, ["--wait 30", "lab.release('bytes')"]),
+        ({"rows_out_of_date": [2]}, ["--wait 30", "lab.release('bytes')"]),
+        ({"rows_gone_without_event": [4]}, ["--wait 30", "labkit down"]),
+        ({"events_without_prediction": ["0@3"]}, ["--wait 30", "labkit logs scorer"]),
+        ({"rows_captured_twice": [1]}, ["counts each row once"]),
+        ({"events_repeated": ["row 2, u, LSN 1004"]}, ["counts each row once"]),
+        ({"events_predicted_twice": ["0@3"]}, ["counts each row once"]),
+        ({"score_agrees": False}, ["labkit down"]),
+        ({"rows_without_event": [5], "score_agrees": False}, ["--wait 30", "lab.release('bytes')"]),
+    ],
+)
+def test_each_fault_has_its_advice(fault: dict[str, Any], says: list[str]) -> None:
+    advice = replace(balance(LABELS, EVENTS, PREDICTIONS), **fault).advice
+    assert len(advice) == len(says)
+    assert all(words in line for words, line in zip(says, advice, strict=True)), advice
 
 
 def test_iterators_are_read_once() -> None:

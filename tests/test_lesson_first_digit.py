@@ -39,6 +39,10 @@ def test_a_corrected_row(scoring_lab: Lab) -> None:
     lab.delete(row_id)
     assert check.corrected(row_id, lab).right, "corrected, and deleted afterwards"
 
+    loaded = min(lab.tables.labels("mnist_test"))
+    snapshot = check.corrected(loaded, lab)
+    assert snapshot.kind == "wrong" and "came with the snapshot" in snapshot.words
+
     unlabelled = lab.insert(ONE, None)
     lab.relabel(unlabelled, 1)
     verdict = check.corrected(unlabelled, lab)
@@ -65,7 +69,9 @@ def test_a_median_delay_in_milliseconds(scoring_lab: Lab) -> None:
     delays = [p.predicted_ms - p.committed_ms for p in read_predictions(lab.kafka)[0] if p.row_id in rows]
     median = statistics.median(delays)
     in_seconds = check.median_delay_ms(median / 1000, lab, rows)
-    assert in_seconds.kind == "wrong" and "seconds" in in_seconds.words
+    assert in_seconds.kind == "wrong" and "Milliseconds, not seconds" in in_seconds.words
+    rounded = check.median_delay_ms(median / 1500, lab, rows)
+    assert rounded.kind == "wrong" and "looks like seconds" in rounded.words
     first_hop = check.median_delay_ms(median * 2 + 10, lab, rows)
     assert first_hop.kind == "wrong" and "predicted_ms minus committed_ms" in first_hop.words
     for nothing in (float("nan"), "12 ms", None):

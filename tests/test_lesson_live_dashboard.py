@@ -76,6 +76,19 @@ def test_the_gap_and_the_weakest_digit_since_the_reset(scoring_lab: Lab) -> None
     assert check.accuracy_gap(gap + 10, lab).kind == "wrong"
     assert check.accuracy_gap("a lot", lab).kind == "wrong"
 
+    # The other way round, as after too few digits: now the frozen model is right wherever the models differ.
+    for row_id, answer in first.items():
+        if answer.continual is not None and answer.continual != answer.predicted:
+            lab.relabel(row_id, answer.predicted)
+    lab.settle()
+    labels = {answer.row_id: answer.label for answer in read_predictions(lab.kafka, since_reset=True)[0]}
+    right = [
+        (first[row_id].continual == label) - int(last[row_id].predicted == label) for row_id, label in labels.items()
+    ]
+    behind = check.accuracy_gap(100 * float(np.mean(right)), lab)
+    assert behind.kind == "wrong" and "Not yet" in behind.words and "send more" in behind.words
+    assert "Take both" in check.accuracy_gap(100 * float(np.mean(right)) - 10, lab).words
+
     confusion = np.array(score_since_reset(lab).confusion)
     recalls = confusion.diagonal() / confusion.sum(axis=1)
     assert check.weakest_digit(np.argmin(recalls), lab).right

@@ -35,7 +35,7 @@ PARAMETERS = {
     "01_first_digit.ipynb": {"samples": 7},
     "02_why_change_data_capture.ipynb": {"kills": 4, "seconds": 1.0},
     "05_tensorflow_from_a_stream.ipynb": {"epochs": 2, "timed": 500},
-    "06_live_dashboard.ipynb": {"digits": 150},
+    "06_live_dashboard.ipynb": {"digits": 400},
     "07_when_things_break.ipynb": {"digits": 120},
 }
 """For papermill. nbval takes what stands in the notebook."""

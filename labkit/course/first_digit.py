@@ -24,6 +24,8 @@ def corrected(answer: object, lab: Lab) -> str:
     row_id = existing_row(answer, lab)
     labels = [(event.operation, event.label) for event in events_of(row_id, lab)]
     first, *later = labels
+    if first[0] == "r":
+        raise WrongAnswer(f"Row {row_id} was there before: it came with the snapshot, as an r. Insert one of your own.")
     if not later:
         raise WrongAnswer(f"Row {row_id} has one change event, its insert, and none after it. Relabel it.")
     if first[1] is None:
@@ -73,7 +75,9 @@ def median_delay_ms(answer: object, lab: Lab, rows: Collection[int]) -> str:
     if abs(given - right) <= max(TOLERANCE_MS, TOLERANCE * right):
         return f"Half of these digits were predicted within {right:.1f} ms of their commit."
     if abs(given * 1000 - right) <= max(TOLERANCE_MS, TOLERANCE * right):
-        raise WrongAnswer("That is in seconds. The times of a prediction are in milliseconds.")
+        raise WrongAnswer("Milliseconds, not seconds: the times of a prediction are in milliseconds.")
+    if 0 < given < 1 <= right:
+        raise WrongAnswer("That looks like seconds, and it is another figure, too: answer in milliseconds.")
     raise WrongAnswer(
         "It is another figure. Of each prediction whose operation is c, take predicted_ms minus committed_ms; "
         "of those, the median."

@@ -59,7 +59,7 @@ def accuracy_gap(answer: object, lab: Lab) -> str:
     """Whether this is how far the continual model is ahead of the frozen one since the scores were last reset.
 
     Args:
-        answer: Percentage points; negative where it is behind.
+        answer: Percentage points; where they are not above 0, it is asked for more digits.
         lab: The running lab.
     """
     given = number(answer, "a difference in percentage points")
@@ -67,6 +67,11 @@ def accuracy_gap(answer: object, lab: Lab) -> str:
     if frozen.accuracy is None or continual.accuracy is None:
         raise WrongAnswer("Nothing has been counted since the scores were reset. Send labelled digits first.")
     gap = 100 * (continual.accuracy - frozen.accuracy)
+    if abs(given - gap) <= TOLERANCE_POINTS and gap <= 0:
+        raise WrongAnswer(
+            f"Not yet: {continual.accuracy:.1%} against {frozen.accuracy:.1%}, so it is not above. It has had too few "
+            "digits to learn from: send more, then run this again."
+        )
     if abs(given - gap) <= TOLERANCE_POINTS:
         return f"{continual.accuracy:.1%} against {frozen.accuracy:.1%}: a gap of {gap:.1f} percentage points."
     if abs(100 * given - gap) <= TOLERANCE_POINTS:

@@ -1,6 +1,7 @@
 """Training and evaluating the talk's network on Kafka topics."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from labkit.stream.tensors import group_dataset
 
 BATCH_SIZE = 64
 EPOCHS = 30
+EPOCHS_A_LINE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,22 @@ class Training:
     accuracy: float
 
 
-def train_from_topic(servers: str, *, epochs: int = EPOCHS, seed: int | None = None, verbose: Any = 0) -> Training:
+def train_from_topic(
+    servers: str,
+    *,
+    epochs: int = EPOCHS,
+    seed: int | None = None,
+    verbose: Any = 0,
+    report: Callable[[str], object] | None = None,
+) -> Training:
     """Train the talk's network by reading the CSV route's training topic through tensorflow-io.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+        epochs: How often each digit is learned from.
+        seed: Makes the training repeatable.
+        verbose: What Keras itself shows, see `keras.Model.fit`.
+        report: Told how far it is, a line every `EPOCHS_A_LINE` epochs.
 
     Raises:
         LabError: The topic is missing, or the broker is away.
@@ -44,7 +60,11 @@ def train_from_topic(servers: str, *, epochs: int = EPOCHS, seed: int | None = N
     # A stream can be read once; the cache keeps it for the epochs after the first.
     digits = records.map(decode_csv_record).cache()
     history = model.fit(
-        digits.shuffle(10_000, seed=seed).batch(BATCH_SIZE), epochs=epochs, shuffle=False, verbose=verbose
+        digits.shuffle(10_000, seed=seed).batch(BATCH_SIZE),
+        epochs=epochs,
+        shuffle=False,
+        verbose=verbose,
+        callbacks=[_telling(report, epochs)] if report else [],
     )
     return Training(
         model=model,
@@ -52,6 +72,17 @@ def train_from_topic(servers: str, *, epochs: int = EPOCHS, seed: int | None = N
         seconds=time.monotonic() - started,
         accuracy=float(history.history["sparse_categorical_accuracy"][-1]),
     )
+
+
+def _telling(report: Callable[[str], object], epochs: int) -> keras.callbacks.Callback:
+    """Tell how far a training is."""
+
+    def tell(epoch: int, logs: dict[str, float]) -> None:
+        if (epoch + 1) % EPOCHS_A_LINE == 0:
+            right = logs["sparse_categorical_accuracy"]
+            report(f"training: {epoch + 1} of {epochs} epochs, {right:.1%} of the training digits right")
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=tell)
 
 
 def evaluate_on_topic(model: keras.Model, servers: str) -> float:
