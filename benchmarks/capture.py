@@ -109,6 +109,7 @@ def main(
             }
             seconds = {"up_s": round(up_s, 1), "until_captured_s": round(until_captured_s, 1)}
             figures.append({"capture": capture, **seconds, "idle_mib": idle, **measure(lab, inserts, rows)})
+            typer.echo(json.dumps(figures[-1]), err=True)
             lab.close()
     finally:
         Lab(settings).down(report=lambda _: None)

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -34,12 +35,14 @@ from labkit.settings import (
 from labkit.stack import debezium_server
 from labkit.stream.events import decode_event
 from labkit.stream.reading import read_to_present_end
-from tests.conftest import HOME
+from tests.conftest import HOME, LOGS
 
 DIGITS = load_digits("bundled", "test")
 EVENTS, CSV = table_topic(BYTES_PREFIX, TEST_TABLE), table_topic(CSV_PREFIX, TEST_TABLE)
 OF_THE_PROCESS = ("__debezium.context.runId", "__debezium.context.taskId")
 """Headers that tell which run of Debezium wrote a record."""
+PATIENCE_S = 240.0
+"""How long a busy machine may take."""
 
 
 def lab_of(capture: CaptureName) -> Lab:
@@ -60,6 +63,8 @@ def by_connect() -> Iterator[Lab]:
         settled(lab)
         yield lab
     finally:
+        # For the post-mortem of a failed run: the lab takes its logs with it.
+        shutil.copytree(lab.settings.home / "logs", LOGS / "server", dirs_exist_ok=True)
         lab_of("server").down(report=lambda _: None)
 
 
@@ -67,14 +72,16 @@ def switched(capture: CaptureName) -> Lab:
     """The same lab, started with the other one capturing."""
     lab = lab_of(capture).up(lambda _: None)
     lab.wait_until(
-        lambda: all(s.healthy or (s.on_demand and s.state == "stopped") for s in lab.status()), "all of it runs", 60
+        lambda: all(s.healthy or (s.on_demand and s.state == "stopped") for s in lab.status()),
+        "all of it runs",
+        PATIENCE_S,
     )
     return lab
 
 
 def settled(lab: Lab) -> Ledger:
     """The ledger once everything has arrived."""
-    ledger = lab.ledger(wait_s=240)
+    ledger = lab.ledger(wait_s=PATIENCE_S)
     assert ledger.lost == 0, ledger
     return ledger
 
@@ -122,7 +129,7 @@ def changes_and_hashes(lab: Lab) -> tuple[str, str, set[frozenset[str]]]:
     first = make_changes(lab)
     settled(lab)
     # Both routes have captured the last insert, so all before it.
-    lab.wait_until(lambda: len(records_since(lab, before, CSV)) >= CSV_RECORDS, "the csv route is captured", 60)
+    lab.wait_until(lambda: len(records_since(lab, before, CSV)) >= CSV_RECORDS, "the csv route is captured", PATIENCE_S)
     time.sleep(1.0)
     records = records_since(lab, before, EVENTS)
     events = [decode_event(record) for record in records]
@@ -199,7 +206,9 @@ def test_a_killed_server_loses_nothing_and_goes_on_by_itself(by_connect: Lab) ->
         os.kill(pid, signal.SIGKILL)
         assert not all(status.healthy for status in lab.status() if status.name == name)
         lab.wait_until(
-            lambda: all(status.healthy for status in lab.status() if status.name == name), f"{name} runs again", 90
+            lambda: all(status.healthy for status in lab.status() if status.name == name),
+            f"{name} runs again",
+            PATIENCE_S,
         )
     lab.stop_sending()
     ledger = settled(lab)
@@ -227,7 +236,9 @@ def test_a_released_route_stays_released_whoever_captures(by_connect: Lab) -> No
     lab.release("csv")
     lab.capture("csv")
     labelled = sum(label is not None for label in lab.tables.labels(TEST_TABLE).values())
-    lab.wait_until(lambda: len(records_since(lab, {CSV: before}, CSV)) == labelled, "the snapshot is captured anew", 60)
+    lab.wait_until(
+        lambda: len(records_since(lab, {CSV: before}, CSV)) == labelled, "the snapshot is captured anew", PATIENCE_S
+    )
     lab.close()
 
 
@@ -243,7 +254,7 @@ def test_a_server_that_cannot_capture_is_named_with_its_reason(by_connect: Lab) 
             assert not {s.name: s.healthy for s in lab.status()}["server-csv"]
         finally:
             connection.execute("ALTER ROLE debezium LOGIN")
-    lab.wait_until(lambda: {s.name: s.healthy for s in lab.status()}["server-csv"], "it captures again", 90)
+    lab.wait_until(lambda: {s.name: s.healthy for s in lab.status()}["server-csv"], "it captures again", PATIENCE_S)
     lab.close()
 
 
@@ -271,7 +282,7 @@ def test_changes_are_scored_without_kafka_in_their_order(posting: Lab) -> None:
     row_id = lab.insert(DIGITS.images[0], None)
     lab.relabel(row_id, 3)
     lab.delete(row_id)
-    lab.wait_until(lambda: len(recorded(lab, row_id)) == 3, "three changes are scored", 60)
+    lab.wait_until(lambda: len(recorded(lab, row_id)) == 3, "three changes are scored", PATIENCE_S)
     assert recorded(lab, row_id) == [(row_id, "c", None, True), (row_id, "u", 3, True), (row_id, "d", None, False)]
 
 
@@ -291,7 +302,9 @@ def test_whatever_is_killed_each_change_is_recorded_once(posting: Lab) -> None:
     lab.stack.stop_service(name)
     last = [lab.insert(DIGITS.images[n], 1) for n in range(10)][-1]
     lab.stack.start_service(name)
-    lab.wait_until(lambda: any(row == last for row, *_ in recorded(lab, first)), "the last change is scored", 120)
+    lab.wait_until(
+        lambda: any(row == last for row, *_ in recorded(lab, first)), "the last change is scored", PATIENCE_S
+    )
     with psycopg.connect(lab.endpoints.postgres) as connection:
         query = "SELECT id FROM mnist_test WHERE id >= %s ORDER BY id"
         rows = [row for (row,) in connection.execute(query, [first])]
