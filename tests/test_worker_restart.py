@@ -132,6 +132,7 @@ def test_a_hanging_transaction_that_a_new_task_waits_for_is_aborted(scoring_lab:
     write_state(lab, left_open, EMPTY)
     kill(lab, "kafka")
     lab.insert(DIGIT, 0)
+    lab.wait_until(lambda: healthy(lab, "kafka"), "the broker is back", timeout_s=60)
     lab.wait_until(lambda: open_offsets(lab) == [0, 0], "nothing is held back", timeout_s=60)
     lab.wait_until(lambda: all(status.healthy for status in lab.status()), "every part is healthy", timeout_s=60)
     assert balanced(lab).events == before + 1
