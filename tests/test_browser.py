@@ -411,7 +411,9 @@ def test_nothing_scrolls_into_emptiness(page: Page, scoring_lab: Lab) -> None:
     assert spare <= 1
 
 
-@pytest.mark.parametrize(("name", "width", "height"), [("phone", 390, 3600), ("projector", 1920, 1400)])
+@pytest.mark.parametrize(
+    ("name", "width", "height"), [("phone", 390, 3600), ("laptop", 1440, 900), ("projector", 1920, 1400)]
+)
 def test_pictures_for_the_eye(page: Page, name: str, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
     pad = region(page, "draw a digit")
@@ -419,6 +421,8 @@ def test_pictures_for_the_eye(page: Page, name: str, width: int, height: int) ->
     expect(pad).to_be_in_viewport()
     box = pad.bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, "the pad does not fit the screen"
+    feed = region(page, "change events").locator(".lk-feed-scroll")
+    assert feed.evaluate("e => e.scrollWidth - e.clientWidth") == 0, "a column of the feed is out of sight"
     page.screenshot(path=Path(PICTURES, f"{name}.png"))
 
 
