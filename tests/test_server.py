@@ -227,7 +227,11 @@ def test_a_released_route_stays_released_whoever_captures(by_connect: Lab) -> No
 
     lab = switched("connect")
     assert "mnist-connector" not in lab.connect.names()
+    labelled = sum(label is not None for label in lab.tables.labels(TEST_TABLE).values())
+    before = ends(lab)[CSV]
     lab.capture("csv")
+    # A snapshot that the switch interrupted would be made again.
+    lab.wait_until(lambda: len(records_since(lab, {CSV: before}, CSV)) == labelled, "the snapshot is there", PATIENCE_S)
     lab.close()
 
     lab = switched("server")
@@ -235,7 +239,6 @@ def test_a_released_route_stays_released_whoever_captures(by_connect: Lab) -> No
     before = ends(lab)[CSV]
     lab.release("csv")
     lab.capture("csv")
-    labelled = sum(label is not None for label in lab.tables.labels(TEST_TABLE).values())
     lab.wait_until(
         lambda: len(records_since(lab, {CSV: before}, CSV)) == labelled, "the snapshot is captured anew", PATIENCE_S
     )
