@@ -25,7 +25,8 @@ function render({ model, el }) {
     return { line, fill, value };
   });
   const lead = make("span");
-  const controls = rowControls(model, () => shown, { name: "this row", lead, hold });
+  const { element: controls, name } = rowControls(model, () => shown, { lead, hold });
+  name("this row");
   const [status, stopStatus] = statusLine(model);
   const spoken = make("span", { class: "lk-unseen", role: "status", "aria-live": "polite" });
   const empty = make("p", { class: "lk-empty" }, "No prediction yet. Draw a digit or send samples.");
