@@ -57,7 +57,8 @@ function render({ model, el }) {
     empty.hidden = prediction !== null;
     content.hidden = prediction === null;
     controls.hidden = !prediction?.editable;
-    setText(lead, prediction?.label == null ? "It is a " : "This is wrong, it is a ");
+    const words = prediction?.right ? "The label is wrong, it is a " : "This is wrong, it is a ";
+    setText(lead, prediction?.label == null ? "It is a " : words);
     if (prediction === null) return;
 
     root.dataset.rowId = prediction.row_id;
