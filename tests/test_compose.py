@@ -15,14 +15,16 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from labkit import Lab, LabError
 from labkit.digits import load_digits
 from labkit.model.store import ModelStore
-from labkit.settings import TEST_TABLE, load_settings
+from labkit.settings import CHECKOUT, TEST_TABLE, load_settings
 from labkit.stack.compose import ComposeStack
-from labkit.stack.compose_environment import environment_file
-from labkit.stack.ports import choose_port
+from labkit.stack.compose_environment import COMPOSE_FILE, environment_file
+from labkit.stack.ports import choose_port, free_port
+from tests.binder.build import build_python
 
 DIGIT = load_digits("bundled", "test").images[0]
 RATE, BETWEEN_KILLS_S = 20.0, 5.0
@@ -368,3 +370,40 @@ def test_servers_that_somebody_else_runs(compose_lab: Lab, tmp_path: Path) -> No
         lab.down(report=lambda _: None)
     assert not lab.settings.home.exists()
     assert all(status.healthy for status in compose_lab.stack.status() if status.name != "scorer")
+
+
+@pytest.mark.timeout(900)
+def test_jupyterlab_in_a_container_beside_the_servers(compose_lab: Lab) -> None:
+    assert isinstance(compose_lab.stack, ComposeStack)
+    dockerfile = CHECKOUT / "docker" / "jupyter.Dockerfile"
+    build_python(re.findall(r"^FROM (\S+)", dockerfile.read_text(), re.MULTILINE)[0])
+    port = str(free_port(8888))
+    files = ["-f", str(COMPOSE_FILE), "--env-file", str(environment_file(compose_lab.settings))]
+    project = ["-p", compose_lab.stack.project, "--profile", "jupyter"]
+
+    def compose(*arguments: str) -> str:
+        command = ["docker", "compose", *files, *project, *arguments]
+        environment = os.environ | {"LABKIT_PUBLISHED_JUPYTER_PORT": port, "DOCKER_BUILDKIT": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    try:
+        compose("up", "--detach", "--wait", "jupyter")
+        (token,) = set(re.findall(r"lab\?token=(\w+)", compose("logs", "jupyter")))
+        with requests.Session() as session:
+            session.trust_env = False
+            kernels = f"http://127.0.0.1:{port}/api/kernelspecs"
+            assert session.get(kernels, timeout=30).status_code == 403
+            assert session.get(kernels, params={"token": token}, timeout=30).status_code == 200
+        insert = (
+            "lab = Lab().up(lambda _: None); print(lab.insert(np.zeros((28, 28), np.uint8), 4), lab.endpoints.kafka)"
+        )
+        imports = "import numpy as np; from labkit import Lab"
+        row, kafka = compose("exec", "-T", "jupyter", "python", "-c", f"{imports}; {insert}").split()
+        assert compose_lab.tables.labels(TEST_TABLE)[int(row)] == 4
+        assert kafka == "kafka:19092"
+        assert compose("exec", "-T", "jupyter", "sh", "-c", "id -u; echo ~").split() == ["1000", "/home/learner"]
+        compose_lab.delete(int(row))
+    finally:
+        compose("rm", "--stop", "--force", "jupyter")

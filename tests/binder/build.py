@@ -50,6 +50,18 @@ def build_base() -> str:
     return name
 
 
+def build_python(tag: str) -> None:
+    """Make an image that stands in for one of the official Python images: Debian's Python with pip, first on the path.
+
+    Args:
+        tag: The official name.
+    """
+    lines = [f"FROM {build_base()}", "RUN python3 -m venv /opt/python", "ENV PATH=/opt/python/bin:$PATH"]
+    with tempfile.TemporaryDirectory() as work:
+        Path(work, "Dockerfile").write_text("\n".join(lines))
+        run("docker", "build", "--quiet", f"--tag={tag}", work, env=os.environ | BUILDKIT)
+
+
 class BuildPack(CondaBuildPack):
     """repo2docker's build pack for conda, with what cannot be fetched here replaced: conda itself."""
 
