@@ -136,6 +136,7 @@ def verdicts(notebook: NotebookNode) -> list[str]:
 
 def leftovers(lab: Lab) -> set[str]:
     """What is on the servers and on the machine beyond the lab's own: connectors, slots, tables, topics, processes."""
+    lab.close()  # A lesson may have started the servers anew, at other ports.
     own = [load_config(route, lab.endpoints, lab.settings) for route in ROUTES]
     found = {f"connector {name}" for name in set(lab.connect.names()) - {connector.name for connector in own}}
     found |= {f"slot {name}" for name in set(lab.tables.slots()) - {connector.slot for connector in own}}
