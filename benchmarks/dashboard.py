@@ -2,11 +2,12 @@
 
     .venv/bin/python -m benchmarks.dashboard --seconds 600 --rate 1000
 
-It starts a lab of its own, trains, opens the dashboard in Chromium, sends samples, and prints as JSON: how often a
-second the newest prediction changed on the screen and how many messages that took, resident memory of the kernel, and
-whether counters, score and confusion matrix on the screen are exact at the end. What the page holds (JavaScript objects
-and nodes) is counted after a garbage collection; the browser's resident memory contains garbage that it has not yet
-cared to collect.
+It starts a lab of its own, trains, opens the dashboard in Chromium, sends samples, and prints as JSON: how many frames
+a second the browser drew, in how many of them the newest prediction was another one, how many messages that took,
+resident memory of the kernel, and whether counters, score and confusion matrix on the screen are exact at the end.
+Another prediction comes as often as the scorer commits some, so it cannot change oftener. What the page holds
+(JavaScript objects and nodes) is counted after a garbage collection; the browser's resident memory contains garbage
+that it has not yet cared to collect.
 Exits with 1 where a bound is broken, and says which.
 """
 
@@ -33,13 +34,17 @@ MIN_FRAMES, MAX_MESSAGES = 10.0, 100.0
 """A second."""
 MAX_KERNEL_GROWTH_MIB, MAX_HEAP_GROWTH_MIB = 24.0, 8.0
 """Between the first look and the last: a byte or two for each row is allowed, and what a garbage collection leaves."""
-# A frame counts only if the part that shows the newest prediction has changed in it.
 COUNT_FRAMES = """() => {
-  window.frames_drawn = 0;
+  window.frames_drawn = window.frames_with_news = 0;
   let changed = false;
   new MutationObserver(() => { changed = true; }).observe(document.querySelector(".labkit-card"),
     { subtree: true, childList: true, characterData: true, attributes: true });
-  const count = () => { if (changed) window.frames_drawn++; changed = false; requestAnimationFrame(count); };
+  const count = () => {
+    window.frames_drawn++;
+    if (changed) window.frames_with_news++;
+    changed = false;
+    requestAnimationFrame(count);
+  };
   requestAnimationFrame(count);
 }"""
 
@@ -72,6 +77,7 @@ def sample(messages: list[int], page: Page) -> dict[str, float]:
     return {
         "at": time.monotonic(),
         "frames": page.evaluate("window.frames_drawn"),
+        "news": page.evaluate("window.frames_with_news"),
         "messages": messages[0],
         "kernel_mib": memory_mib("ipykernel_launcher"),
         "browser_mib": memory_mib("chrom.*--type=renderer"),
@@ -107,6 +113,7 @@ def follow(lab: Lab, page: Page, rate: float, seconds: float, messages: list[int
         "seconds": round(took),
         "digits_a_second": round((rows - rows_before) / took),
         "frames_a_second": round((last["frames"] - first["frames"]) / took, 1),
+        "frames_with_another_prediction_a_second": round((last["news"] - first["news"]) / took, 1),
         "messages_a_second": round((last["messages"] - first["messages"]) / took, 1),
         "kernel_mib": [first["kernel_mib"], last["kernel_mib"]],
         "browser_mib": [first["browser_mib"], last["browser_mib"]],

@@ -17,7 +17,13 @@ from kafka.errors import KafkaError
 
 from labkit.capture.configs import load_config
 from labkit.capture.connect import ConnectClient
-from labkit.capture.server_config import POSITIONS_TOPIC, http_properties, kafka_properties, write_properties
+from labkit.capture.server_config import (
+    POSITIONS_TOPIC,
+    http_properties,
+    kafka_properties,
+    without_password,
+    write_properties,
+)
 from labkit.database.prediction_table import PredictionTable
 from labkit.errors import LabError
 from labkit.settings import CAPTURE_ROUTES, HTTP_ROUTE, HTTP_SCORER, LOOPBACK, Endpoints, Settings
@@ -166,7 +172,16 @@ class ByServer:
                     )
                 time.sleep(0.1)
 
+    @property
+    def _in_containers(self) -> bool:
+        return self._endpoints.stack == "compose"
+
     def _launch(self, route: str) -> None:
+        if route == HTTP_ROUTE and self._in_containers:
+            raise LabError(
+                "the route 'http' posts to a scorer on this machine, which Debezium Server in a container does not see",
+                "labkit up --stack embedded --capture server",
+            )
         name = _service(route)
         properties = self._properties(route)
         if route == HTTP_ROUTE:
@@ -175,12 +190,15 @@ class ByServer:
             table.close()
             self._stack.start_service(HTTP_SCORER)
         folder = debezium_server.folder(self._settings, PLACES.get(route, route))
-        if write_properties(folder / debezium_server.PROPERTIES, properties):
+        if write_properties(folder / debezium_server.PROPERTIES, properties, secret=not self._in_containers):
             self._stack.stop_service(name)
         self._stack.start_service(name)
 
     def _properties(self, route: str) -> dict[str, str]:
         connector, ports = load_config(route, self._endpoints, self._settings), self._endpoints.server_ports
+        if self._in_containers:
+            kafka = self._endpoints.source_kafka
+            return kafka_properties(without_password(connector), kafka, *debezium_server.IN_A_CONTAINER)
         port = ports[_service(route)]
         if route != HTTP_ROUTE:
             return kafka_properties(connector, self._endpoints.kafka, port, LOOPBACK)

@@ -178,6 +178,8 @@ class Endpoints(BaseModel):
     # PostgreSQL as Debezium sees it: within docker compose another address than that of the notebook.
     source_host: str = LOOPBACK
     source_port: Port
+    # Kafka as Debezium sees it; empty where that is the address of everybody.
+    source_kafka: str = ""
     database: str = "postgres"
     admin_user: str = "postgres"
     # Not in the repr: a notebook shows what a cell returns.

@@ -25,7 +25,13 @@ from tests.docker.engine import private_engine  # noqa: E402
 from tests.docker.stand_ins import build_stand_ins  # noqa: E402
 
 LOGS = CHECKOUT / "build" / "test-logs"
+SHARED_LABS = ("lab", "compose_lab")
 CONNECT_GROUP = {"connect": "kafka"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of a lab that stays up last: idle, it takes a third of a core from whatever else is tested."""
+    items.sort(key=lambda item: any(name in getattr(item, "fixturenames", ()) for name in SHARED_LABS))
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +85,7 @@ def docker_engine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def compose_lab(docker_engine: None) -> Iterator[Lab]:
     """A running lab whose servers are containers, with no digits yet."""
     lab = Lab(load_settings().model_copy(update={"home": HOME.with_name(f"{HOME.name}-compose"), "stack": "compose"}))

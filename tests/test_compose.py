@@ -23,8 +23,6 @@ from labkit.settings import TEST_TABLE, load_settings
 from labkit.stack.compose import ComposeStack
 from labkit.stack.compose_environment import environment_file
 from labkit.stack.ports import choose_port
-from tests.accounts import balanced
-from tests.changes import CHANGES, events_hash, make_changes, predictions_hash
 
 DIGIT = load_digits("bundled", "test").images[0]
 RATE, BETWEEN_KILLS_S = 20.0, 5.0
@@ -69,23 +67,6 @@ def scoring_compose_lab(compose_lab: Lab, scoring_lab: Lab) -> Lab:
     compose_lab.insert(DIGIT, 1)
     compose_lab.wait_until(lambda: compose_lab.ledger().lost == 0, "the scorer works", timeout_s=180)
     return compose_lab
-
-
-@pytest.fixture(params=["embedded", "compose"])
-def any_lab(request: pytest.FixtureRequest) -> Lab:
-    """A scoring lab on each stack."""
-    return request.getfixturevalue({"embedded": "scoring_lab", "compose": "scoring_compose_lab"}[request.param])
-
-
-def test_the_same_changes_give_the_same_events_and_predictions(any_lab: Lab) -> None:
-    lab = any_lab
-    before = balanced(lab)
-    made = make_changes(lab)
-    after = lab.ledger(wait_s=120)
-    assert after.balanced, after
-    assert after.events - before.events == CHANGES
-    assert events_hash(lab, made) == made.events_hash()
-    assert predictions_hash(lab, made) == made.predictions_hash(lab)
 
 
 def test_two_labs_at_once_have_ports_of_their_own(scoring_lab: Lab, compose_lab: Lab) -> None:

@@ -90,8 +90,10 @@ def test_the_gap_and_the_weakest_digit_since_the_reset(scoring_lab: Lab) -> None
     assert "Take both" in check.accuracy_gap(100 * float(np.mean(right)) - 10, lab).words
 
     confusion = np.array(score_since_reset(lab).confusion)
-    recalls = confusion.diagonal() / confusion.sum(axis=1)
-    assert check.weakest_digit(np.argmin(recalls), lab).right
-    best = check.weakest_digit(int(np.argmax(recalls)), lab)
+    # Relabelled as above, a digit may be in no row.
+    with np.errstate(invalid="ignore"):
+        recalls = confusion.diagonal() / confusion.sum(axis=1)
+    assert check.weakest_digit(np.nanargmin(recalls), lab).right
+    best = check.weakest_digit(int(np.nanargmax(recalls)), lab)
     assert best.kind == "wrong" and "fewer" in best.words
     assert "whole number" in check.weakest_digit(3.5, lab).words

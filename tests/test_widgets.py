@@ -393,7 +393,8 @@ def test_the_card_shows_what_both_models_said():
 def test_the_timeline_shows_each_hop_and_the_last_minute():
     timeline = Timeline()
     assert (timeline.digit, timeline.percentiles) == (None, None)
-    timeline.show(scored_event(9), LATENCY)
+    timeline.show(scored_event(9))
+    timeline.show_percentiles(LATENCY)
     assert timeline.digit is not None and timeline.digit["row_id"] == 1009
     assert [ms for _, ms in timeline.digit["hops"]] == [4.0, 2.5, 1.5, 0.5, 5.5]
     assert timeline.percentiles is not None and timeline.percentiles["digits"] == 40
@@ -403,7 +404,7 @@ def test_the_timeline_shows_each_hop_and_the_last_minute():
 
 def test_the_timeline_of_a_digit_from_before_ends_with_its_prediction():
     timeline = Timeline()
-    timeline.show(dataclasses.replace(scored_event(9), predicted_seen_ms=None), None)
+    timeline.show(dataclasses.replace(scored_event(9), predicted_seen_ms=None))
     assert timeline.digit is not None and timeline.percentiles is None
     assert [ms for _, ms in timeline.digit["hops"]] == [4.0, 2.5, 1.5, 0.5]
     timeline._on_message(timeline, {"painted": "mnist_test/0/9"}, [])
@@ -413,7 +414,8 @@ def test_the_timeline_of_a_digit_from_before_ends_with_its_prediction():
 def test_the_timeline_ends_when_the_page_has_painted():
     timeline = Timeline()
     fresh = dataclasses.replace(scored_event(9), predicted_seen_ms=time.time() * 1000)
-    timeline.show(fresh, LATENCY)
+    timeline.show(fresh)
+    timeline.show_percentiles(LATENCY)
     for content in (None, "painted", {}, {"painted": "mnist_test/0/8"}, {"painted": ["mnist_test/0/9"]}):
         timeline._on_message(timeline, content, [])
     assert timeline.digit is not None and len(timeline.digit["hops"]) == 5
@@ -423,7 +425,8 @@ def test_the_timeline_ends_when_the_page_has_painted():
     time.sleep(0.01)
     timeline._on_message(timeline, {"painted": "mnist_test/0/9"}, [])
     assert timeline.digit["hops"][5] == [name, ms], "a second page tells nothing new"
-    timeline.show(fresh, LATENCY)
+    timeline.show(fresh)
+    timeline.show_percentiles(LATENCY)
     assert [row[0] for row in timeline.percentiles["rows"]][-2:] == ["on screen", "commit to kernel"]  # type: ignore[index]
 
 
@@ -493,7 +496,7 @@ def test_a_status_is_forgotten_once_it_could_be_read_and_an_error_is_not(monkeyp
 
 def test_a_row_of_the_snapshot_has_no_way_to_tell():
     timeline = Timeline()
-    timeline.show(scored_event(9, "r"), None)
+    timeline.show(scored_event(9, "r"))
     assert timeline.digit is not None and (timeline.digit["hops"], timeline.digit["snapshot"]) == ([], True)
     assert event_view(scored_event(9, "r"))["delay_ms"] is None
     assert event_view(scored_event(9))["delay_ms"] == 13.2

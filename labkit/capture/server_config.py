@@ -6,6 +6,7 @@ connector must be known to be one of three kinds, and one that is not is refused
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from labkit.capture.configs import ConnectorConfig
@@ -52,6 +53,8 @@ DROP_EMPTY = "emptyheaders"
 """Our transform's name in the chain, see WithoutEmptyHeaders.java."""
 POSITIONS_TOPIC = "connect-offsets"
 """Where Kafka Connect keeps what each connector has reached, see SharedPositions.java."""
+PASSWORD_VARIABLE = "LABKIT_CAPTURE_PASSWORD"
+"""Where docker-compose.yml puts the password."""
 FLUSH_MS = 0
 """After every batch: what was delivered after the last flush is delivered again when the process was killed."""
 
@@ -179,8 +182,21 @@ def as_text(properties: Mapping[str, str]) -> str:
     return "".join(f"{_escape(name)}={_escape(value)}\n" for name, value in sorted(properties.items()))
 
 
-def write_properties(path: Path, properties: Mapping[str, str]) -> bool:
-    """Write a file that only its owner can read, as it holds a password.
+def without_password(connector: ConnectorConfig) -> ConnectorConfig:
+    """The connector, whose password is read from the environment when Debezium Server starts.
+
+    For a container: it runs as another user, who has to be able to read its configuration.
+    """
+    return replace(connector, config={**connector.config, "database.password": f"${{{PASSWORD_VARIABLE}}}"})
+
+
+def write_properties(path: Path, properties: Mapping[str, str], *, secret: bool = True) -> bool:
+    """Write a file that only its owner can read, where it holds a password.
+
+    Args:
+        path: The file; its folder is made.
+        properties: What to write.
+        secret: Whether there is a password among them; else everybody can read it.
 
     Returns:
         Whether it says something else than before.
@@ -189,7 +205,8 @@ def write_properties(path: Path, properties: Mapping[str, str]) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_file() and path.read_text() == text:
         return False
-    path.touch(mode=0o600)
+    path.touch()
+    path.chmod(0o600 if secret else 0o644)
     path.write_text(text)
     return True
 

@@ -72,10 +72,10 @@ def switch(settings: Settings, report: Report) -> None:
         LabError: This machine cannot run what was chosen; then all stays as it was.
     """
     before, now = remembered(settings), chosen(settings)
-    if now.capture == "server" and now.stack != "embedded":
+    if now.capture == "server" and now.stack == "external":
         raise LabError(
-            f"the {now.stack} stack captures with Kafka Connect only",
-            f"labkit up --stack {now.stack} --capture connect, or: labkit up --stack embedded --capture server",
+            "servers that somebody else runs capture with Kafka Connect only",
+            "labkit up --stack external --capture connect, or: labkit up --stack embedded --capture server",
         )
     if before is None or before.stack != now.stack:
         STACKS[now.stack](settings).check()

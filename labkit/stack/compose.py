@@ -15,23 +15,36 @@ from python_on_whales import Container, DockerClient, DockerException
 
 from labkit.capture.java_plugins import build_plugins
 from labkit.errors import LabError
-from labkit.settings import Endpoints, Settings, StackName, endpoints_file, load_endpoints, write_endpoints
-from labkit.stack import docker, health
+from labkit.settings import (
+    CAPTURE_ROUTES,
+    CaptureName,
+    Endpoints,
+    Settings,
+    StackName,
+    endpoints_file,
+    load_endpoints,
+    write_endpoints,
+)
+from labkit.stack import debezium_server, docker, health
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.compose_environment import COMPOSE_FILE, SAMPLE, environment_file, write_environment
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
 from labkit.stack.kafka import JAVA
 from labkit.stack.keeper import Keeper, scorer_program
-from labkit.stack.ports import choose_port
+from labkit.stack.ports import choose_port, free_port
 
-SERVERS = ("postgres", "kafka", "connect")
 FIRST = ("postgres", "kafka")
 """The others wait for these."""
+ON_DEMAND = tuple(map(debezium_server.service, CAPTURE_ROUTES))
+"""Debezium Servers: each starts once its route is captured."""
+CAPTURING: Mapping[CaptureName, tuple[str, ...]] = {"connect": ("connect",), "server": ON_DEMAND}
 PROFILES = ("server", "jupyter")
 """Optional parts of the compose file: `down` takes them along, whoever started them."""
 SOURCE = ("postgres", 5432)
 """PostgreSQL as the other containers see it."""
+SOURCE_KAFKA = "kafka:19092"
+"""Kafka as they do."""
 PUBLISHED = {"postgres_port": ("postgres", 5432), "kafka_port": ("kafka", 9092), "connect_port": ("connect", 8083)}
 """By setting: whose port it is, and which one within the container."""
 TRIES = 5
@@ -42,16 +55,24 @@ OTHER_VERSION = re.compile(
 )
 
 # Docker's container states, in the words of ServiceStatus.
-STATES = {"running": "running", "restarting": "starting", "created": "stopped", "paused": "stopped"}
+STATES = {
+    "running": "running",
+    "restarting": "starting",
+    "created": "stopped",
+    "paused": "stopped",
+    "removing": "stopped",
+}
 
 
 class ComposeStack:
-    """PostgreSQL, Kafka and Kafka Connect as one project of docker compose, published on loopback."""
+    """PostgreSQL, Kafka and what captures as one project of docker compose, published on loopback."""
 
     name: StackName = "compose"
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._capture: CaptureName = settings.capture or "connect"
+        self._servers = (*FIRST, *CAPTURING[self._capture])
         self._keeper = Keeper(settings)
         digest = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:10]
         # Two labs on one machine are two projects.
@@ -127,7 +148,7 @@ class ComposeStack:
             running = [container for container in containers.values() if container.state.running]
             memory = {found.container_id: found.memory_used for found in client.stats(running)} if running else {}
         endpoints = load_endpoints(self.settings)
-        found = [health.look_at(_status(name, containers.get(name), memory), endpoints) for name in SERVERS]
+        found = [health.look_at(_status(name, containers.get(name), memory), endpoints) for name in self._servers]
         return found + (self._keeper.status() if self._keeper.running else [])
 
     def overhead_mib(self) -> float:
@@ -136,23 +157,29 @@ class ComposeStack:
 
     def start_service(self, name: str) -> None:
         """Start one service, unless it runs."""
-        if name not in SERVERS:
+        if name not in self._servers:
             self._keeper.start_program(name)
             return
         with _errors_explained():
-            self._client().compose.start(name)
+            if name in ON_DEMAND:
+                self._client().compose.up([name], detach=True, quiet=True, dependencies=False)
+            else:
+                self._client().compose.start(name)
 
     def stop_service(self, name: str) -> None:
         """Stop one service, unless it is stopped."""
-        if name not in SERVERS:
+        if name not in self._servers:
             self._keeper.stop_program(name)
             return
         with _errors_explained():
-            self._client().compose.stop(name)
+            if name in ON_DEMAND:
+                self._client().compose.rm([name], stop=True)  # Back to where it was before it was asked for.
+            else:
+                self._client().compose.stop(name)
 
     def is_running(self, name: str) -> bool:
         """Whether one service runs, or is just being started."""
-        if name not in SERVERS:
+        if name not in self._servers:
             return self._keeper.runs_program(name)
         with _errors_explained():
             container = self._containers(self._client()).get(name)
@@ -160,13 +187,14 @@ class ComposeStack:
 
     def log(self, name: str, lines: int = 40) -> str:
         """The last lines of a service's log."""
-        if name not in SERVERS:
+        if name not in self._servers:
             return self._keeper.log(name, lines)
         with _errors_explained():
             said = str(self._client().compose.logs(name, tail=str(lines), no_log_prefix=True))
         return "\n".join(said.splitlines()[-lines:])
 
     def _client(self, profiles: Sequence[str] = ()) -> DockerClient:
+        profiles = profiles or (("server",) if self._capture == "server" else ())
         if not COMPOSE_FILE.is_file():
             raise LabError(f"there is no {COMPOSE_FILE.name}: it comes with the repository", "run labkit in a clone")
         written = environment_file(self.settings)
@@ -223,7 +251,10 @@ class ComposeStack:
             client.compose.up([*FIRST], detach=True, quiet=True)
             # Compose itself would wait a minute and a half for a server that cannot start, and then not say why.
             self._wait_until_healthy(client, FIRST)
-            client.compose.up([*SERVERS], detach=True, build=True, quiet=True)
+            if self._capture == "server":
+                client.compose.build([*ON_DEMAND], quiet=True)
+            else:
+                client.compose.up([*self._servers], detach=True, build=True, quiet=True)
 
     def _announce_images(self, client: DockerClient, report: Report) -> None:
         services = client.compose.config().services or {}
@@ -231,8 +262,10 @@ class ComposeStack:
         missing = sorted(image for image in wanted if image and not client.image.exists(image))
         if missing:
             report(f"images: fetching {', '.join(missing)}, once for this machine")
-        if not client.image.exists(f"{self.project}-connect"):
-            report("images: Kafka Connect's is made with our transform; what it is made from is fetched once, too")
+        made = CAPTURING[self._capture][-1]
+        if not client.image.exists(f"{self.project}-{made}"):
+            whose = "Debezium Server's" if self._capture == "server" else "Kafka Connect's"
+            report(f"images: {whose} is made with our plugins; what it is made from is fetched once, too")
 
     def _wait_until_healthy(self, client: DockerClient, names: Collection[str]) -> None:
         deadline = time.monotonic() + self.settings.start_timeout_s
@@ -273,13 +306,21 @@ class ComposeStack:
             held = _published(containers.get(service), inner)
             wished = int(getattr(self.settings, field))
             chosen[field] = held or choose_port(field, wished, [*chosen.values(), *refused], report)
+        servers: dict[str, int] = {}
+        for name in ON_DEMAND if self._capture == "server" else ():
+            held = _published(containers.get(name), debezium_server.IN_A_CONTAINER[0])
+            taken = [*chosen.values(), *servers.values(), *refused]
+            servers[name] = held or free_port(self.settings.server_port, taken)
         return Endpoints(
             stack=self.name,
+            capture=self._capture,
+            server_ports=servers,
             postgres_port=chosen["postgres_port"],
             kafka_port=chosen["kafka_port"],
             connect_port=chosen["connect_port"],
             source_host=SOURCE[0],
             source_port=SOURCE[1],
+            source_kafka=SOURCE_KAFKA,
             admin_password=kept_password(self.settings, "admin"),
             capture_password=kept_password(self.settings, "capture"),
         )

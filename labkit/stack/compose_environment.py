@@ -40,7 +40,10 @@ def variables(settings: Settings, endpoints: Endpoints, plugins: Path) -> Mappin
 
     What differs from a setting of labkit has a name that no setting has: compose prefers a variable of the shell.
     """
-    return {
+    servers = {
+        f"LABKIT_PUBLISHED_{name.upper().replace('-', '_')}_PORT": port for name, port in endpoints.server_ports.items()
+    }
+    return servers | {
         "LABKIT_ADMIN_PASSWORD": endpoints.admin_password,
         "LABKIT_CAPTURE_PASSWORD": endpoints.capture_password,
         "LABKIT_PLUGINS_FOLDER": plugins,
@@ -52,4 +55,7 @@ def variables(settings: Settings, endpoints: Endpoints, plugins: Path) -> Mappin
         "LABKIT_CONNECT_HEAP_MIB": settings.connect_heap_mib,
         "LABKIT_CONNECT_MEMORY_MIB": settings.connect_heap_mib + BESIDE_HEAP_MIB,
         "LABKIT_SLOT_WAL_KEEP_MIB": settings.slot_wal_keep_mib,
+        "LABKIT_SERVER_FOLDER": settings.home / "server",
+        "LABKIT_SERVER_HEAP_MIB": settings.server_heap_mib,
+        "LABKIT_SERVER_MEMORY_MIB": settings.server_heap_mib + BESIDE_HEAP_MIB,
     }

@@ -26,6 +26,8 @@ GROUP = "debezium-server"
 JAR_LIST = Path(__file__).with_name("debezium_server.txt")
 ROOT = "debezium-server/"
 PROPERTIES = "application.properties"
+IN_A_CONTAINER = (8080, "0.0.0.0")
+"""The port and the address it listens at there; what of it is to be seen outside, the compose file says."""
 
 
 def needed() -> list[str]:

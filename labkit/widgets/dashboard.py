@@ -22,7 +22,7 @@ from labkit.widgets.telling import telling
 from labkit.widgets.timeline import Timeline
 
 DETAILS_EVERY_S = 0.2
-"""Feed and scoreboard follow no faster: nobody reads a table that changes oftener, and drawing one takes longest."""
+"""The tables follow no faster: nobody reads one that changes oftener, and drawing one takes longest."""
 STILL_EVERY_S = 2.0
 """The picture for saved notebooks follows the stream no faster than this: nobody watches it."""
 
@@ -136,8 +136,7 @@ class Dashboard:
             new, old = self._poll(), self._state
             if new.latest != old.latest:
                 self.prediction.show(new.latest)
-            if (new.latest, new.latency) != (old.latest, old.latency):
-                self.timeline.show(new.latest, new.latency)
+                self.timeline.show(new.latest)
             self.bar.show(new)
             if details or time.monotonic() >= self._details_due:
                 self._show_details(new)
@@ -145,6 +144,8 @@ class Dashboard:
 
     def _show_details(self, new: LiveState) -> None:
         old = self._detailed
+        if new.latency != old.latency:
+            self.timeline.show_percentiles(new.latency)
         if new.events != old.events:
             self.feed.show(new)
         if (new.score, new.continual) != (old.score, old.continual):

@@ -50,12 +50,16 @@ class Timeline(LiveWidget):
         self._painted_key: object = None
         self.on_msg(self._on_message)
 
-    def show(self, scored: ScoredEvent | None, latency: Latency | None) -> None:
-        """Show this digit's way and these percentiles."""
+    def show(self, scored: ScoredEvent | None) -> None:
+        """Show this digit's way."""
         with self.updating():
             if scored != self._scored:
                 self._scored = scored
                 self.digit = self._view(scored)
+
+    def show_percentiles(self, latency: Latency | None) -> None:
+        """Show these percentiles, and those of what the page has painted."""
+        with self.updating():
             self.percentiles = self._table(latency)
 
     @staticmethod

@@ -21,6 +21,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from labkit.settings import CHECKOUT, load_settings
+from labkit.stack import debezium_server
 from labkit.stack.artifacts import ArtifactCache
 from tests.docker.engine import release, run
 
@@ -121,7 +122,10 @@ def _images(base: str) -> list[Image]:
     broker = Image(names["kafka"], _own("kafka") | log, (java.digest,))
     debezium = cache.unpack_plugin()
     connect = Image(names["connect"], _own("connect") | log | {"debezium": debezium}, (java.digest, debezium.name))
-    return [postgres, Image(java.tag, java.files | kafka, java.made_of), broker, connect]
+    servers = debezium_server.prepare(cache, print)
+    layout = {f"server/{name}": path for name, path in zip(debezium_server.needed(), servers, strict=True)}
+    server = Image(names["server-bytes"], _own("server") | layout, (java.digest,))
+    return [postgres, Image(java.tag, java.files | kafka, java.made_of), broker, connect, server]
 
 
 def _own(folder: str) -> dict[str, Path]:

@@ -121,8 +121,9 @@ let quietUntil = 0; // Till then the mouse holds nothing.
  * Controls to relabel and to delete the row that `rowNow()` returns. While somebody moves the mouse over them
  * or has the focus in them, `hold(true)` asks that nothing moves away under the hand. Sending lets go, so that
  * one sees what came of it, and so does a mouse that rests.
+ * Returns { element, name }: `name(words)` says whose controls they are from now on, and that no label is chosen yet.
  */
-function rowControls(model, rowNow, { name, lead, placeholder = "…", hold }) {
+function rowControls(model, rowNow, { lead, placeholder = "…", hold }) {
   const hands = new Set(); // "mouse" and "focus": an open menu keeps the focus while the mouse leaves.
   let resting = null;
   const on = (hand) => (hands.add(hand), hold(true));
@@ -142,9 +143,7 @@ function rowControls(model, rowNow, { name, lead, placeholder = "…", hold }) {
     hands.clear();
     hold(false);
   };
-  const select = make("select", {
-    "aria-label": `new label for ${name}`, onchange: () => select.setCustomValidity(""),
-  });
+  const select = make("select", { onchange: () => select.setCustomValidity("") });
   select.append(make("option", { value: "" }, placeholder));
   for (let digit = 0; digit < 10; digit++) select.append(make("option", { value: digit }, String(digit)));
   const relabel = () => {
@@ -158,11 +157,18 @@ function rowControls(model, rowNow, { name, lead, placeholder = "…", hold }) {
   };
   const remove = () => send({ action: "delete" });
   const left = (event) => event.currentTarget.contains(event.relatedTarget) || off("focus");
-  return make("div", {
+  const relabels = make("button", { type: "button", onclick: relabel }, "Relabel");
+  const removes = make("button", { type: "button", onclick: remove }, "Delete");
+  const element = make("div", {
     class: "lk-row-controls",
     onpointermove: moved, onpointerleave: () => off("mouse"), onfocusin: () => on("focus"), onfocusout: left,
-  },
-  make("label", {}, lead, select),
-  make("button", { type: "button", "aria-label": `relabel ${name}`, onclick: relabel }, "Relabel"),
-  make("button", { type: "button", "aria-label": `delete ${name}`, onclick: remove }, "Delete"));
+  }, make("label", {}, lead, select), relabels, removes);
+  const name = (words) => {
+    select.setAttribute("aria-label", `new label for ${words}`);
+    relabels.setAttribute("aria-label", `relabel ${words}`);
+    removes.setAttribute("aria-label", `delete ${words}`);
+    select.value = "";
+    select.setCustomValidity("");
+  };
+  return { element, name };
 }

@@ -3,7 +3,9 @@ const TABLES = { "": "both tables", mnist_test: "mnist_test", mnist_train: "mnis
 const OPERATIONS = { "": "all changes", r: "≡ snapshots", c: "+ inserts", u: "Δ updates", d: "− deletes" };
 
 function render({ model, el }) {
-  const rows = new Map(); // Event key → row on the page: rows stay the same elements while they move down.
+  // Event key → row on the page: rows stay the same elements while they move down. One whose event has left the list
+  // takes the next event: to make thirty rows five times a second would cost more than all else on the screen.
+  const rows = new Map();
   let held = false; // By a hand on a row's controls.
 
   const pause = make("button", { type: "button", onclick: () => set("paused", !model.get("paused")) });
@@ -67,58 +69,89 @@ function render({ model, el }) {
     if (held && rows.size && !model.get("paused")) return;
     const images = bytesOf(model.get("images"));
     const keys = new Set(events.map((event) => event.key));
+    const free = [];
     for (const [key, row] of rows) {
       if (keys.has(key)) continue;
       if (row.element.contains(el.ownerDocument.activeElement)) scroll.focus({ preventScroll: true });
-      row.element.remove();
+      free.push(row);
       rows.delete(key);
     }
     events.forEach((event, index) => {
-      if (!rows.has(event.key)) rows.set(event.key, makeRow(event, images));
+      if (!rows.has(event.key)) {
+        const row = free.shift() ?? makeRow();
+        row.take(event, images);
+        rows.set(event.key, row);
+      }
       const row = rows.get(event.key);
       row.update(event);
       // Only new rows are put in: to move an element that is in place would close its menu and take its focus.
       if (list.children[index] !== row.element) list.insertBefore(row.element, list.children[index] ?? null);
     });
+    free.forEach((row) => row.element.remove());
     empty.hidden = events.length > 0;
     scroll.hidden = events.length === 0;
   }
 
-  function makeRow(event, images) {
-    const field = (name, title, ...content) =>
+  function makeRow() {
+    let shown = null; // The event that has this row now.
+    const titled = (name, title, ...content) =>
       make("span", { class: `lk-${name}` }, make("span", { class: "lk-title" }, `${title} `), ...content);
-    const digit = event.image === null ? null : make("canvas", {
-      class: "lk-digit", role: "img", "aria-label": `digit of row ${event.row_id}`,
-    });
-    if (digit) paintDigit(digit, images, 784 * event.image);
-    const prediction = make("span");
-    const element = make("li", { "data-row-id": event.row_id, "data-operation": event.operation },
-      make("span", { class: "lk-operation" },
-        make("span", { "aria-hidden": "true" }, SIGNS[event.operation]), event.operation,
-        event.tombstone ? make("small", { class: "lk-tombstone" }, "tombstone") : null),
+    const fact = () => make("span");
+    const [sign, word, label, prediction, lsn, time, delay] = Array.from({ length: 7 }, fact);
+    sign.setAttribute("aria-hidden", "true");
+    const tombstone = make("small", { class: "lk-tombstone" }, "tombstone");
+    const digit = make("canvas", { class: "lk-digit", role: "img" });
+    const number = make("b");
+    const table = make("small");
+    const open = make("button", {
+      type: "button", class: "lk-open", onclick: () => sendRequest(model, { action: "open", key: shown.key }),
+    }, "Open");
+    const controls = rowControls(model, () => shown, { lead: "", placeholder: "It is a …", hold });
+    const noControls = make("span", { class: "lk-row-controls" });
+    const element = make("li", {},
+      make("span", { class: "lk-operation" }, sign, word, tombstone),
       make("span", { class: "lk-thumb" }, digit),
-      field("row", "row", make("b", {}, String(event.row_id)), make("small", {}, event.table)),
-      field("label", "label", event.label === null ? "none" : String(event.label)),
-      field("prediction", "predicted", prediction),
-      field("lsn", "LSN", event.lsn),
-      field("time", "committed", clock(event.committed_ms)),
-      field("delay", "seen after", milliseconds(event.delay_ms)),
-      make("button", {
-        type: "button", class: "lk-open", "aria-label": `open the ${event.operation} of row ${event.row_id}`,
-        onclick: () => sendRequest(model, { action: "open", key: event.key }),
-      }, "Open"),
-      event.editable
-        ? rowControls(model, () => event, { name: `row ${event.row_id}`, lead: "", placeholder: "It is a …", hold })
-        : make("span", { class: "lk-row-controls" }));
+      titled("row", "row", number, table),
+      titled("label", "label", label),
+      titled("prediction", "predicted", prediction),
+      titled("lsn", "LSN", lsn),
+      titled("time", "committed", time),
+      titled("delay", "seen after", delay),
+      open, noControls);
+
+    /** Show another event. */
+    const take = (event, images) => {
+      shown = event;
+      element.dataset.rowId = event.row_id;
+      element.dataset.operation = event.operation;
+      setText(sign, SIGNS[event.operation]);
+      setText(word, event.operation);
+      tombstone.hidden = !event.tombstone;
+      digit.hidden = event.image === null;
+      digit.setAttribute("aria-label", `digit of row ${event.row_id}`);
+      if (event.image !== null) paintDigit(digit, images, 784 * event.image);
+      setText(number, String(event.row_id));
+      setText(table, event.table);
+      setText(label, event.label === null ? "none" : String(event.label));
+      setText(lsn, event.lsn);
+      setText(time, clock(event.committed_ms));
+      setText(delay, milliseconds(event.delay_ms));
+      open.setAttribute("aria-label", `open the ${event.operation} of row ${event.row_id}`);
+      controls.name(`row ${event.row_id}`);
+      const wanted = event.editable ? controls.element : noControls;
+      if (element.lastChild !== wanted) element.lastChild.replaceWith(wanted);
+    };
+
+    /** Show what has become of its event since. */
     const update = (now) => {
-      const [sign, word, kind] = verdict(now.right);
+      const [mark, judged, kind] = verdict(now.right);
       prediction.className = `lk-verdict lk-${kind}`;
       let text = "–"; // Rows for training, and deletes, get no prediction.
       if (!now.scored && now.editable) text = "…";
-      else if (now.predicted !== null) text = `${now.predicted} ${sign} ${word} ${percent(now.probability)}`;
+      else if (now.predicted !== null) text = `${now.predicted} ${mark} ${judged} ${percent(now.probability)}`;
       setText(prediction, text);
     };
-    return { element, update };
+    return { element, take, update };
   }
 
   function drawOpened() {

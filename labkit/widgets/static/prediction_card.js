@@ -25,7 +25,8 @@ function render({ model, el }) {
     return { line, fill, value };
   });
   const lead = make("span");
-  const controls = rowControls(model, () => shown, { name: "this row", lead, hold });
+  const { element: controls, name } = rowControls(model, () => shown, { lead, hold });
+  name("this row");
   const [status, stopStatus] = statusLine(model);
   const spoken = make("span", { class: "lk-unseen", role: "status", "aria-live": "polite" });
   const empty = make("p", { class: "lk-empty" }, "No prediction yet. Draw a digit or send samples.");
@@ -56,7 +57,8 @@ function render({ model, el }) {
     empty.hidden = prediction !== null;
     content.hidden = prediction === null;
     controls.hidden = !prediction?.editable;
-    setText(lead, prediction?.label == null ? "It is a " : "This is wrong, it is a ");
+    const words = prediction?.right ? "The label is wrong, it is a " : "This is wrong, it is a ";
+    setText(lead, prediction?.label == null ? "It is a " : words);
     if (prediction === null) return;
 
     root.dataset.rowId = prediction.row_id;

@@ -30,6 +30,7 @@ function render({ model, el }) {
   el.replaceChildren(root);
   keepKeys(root);
   const line = makePlot();
+  let plotWidth = 0; // Told by the browser when it changes: to ask for it while drawing would lay the page out anew.
 
   function draw() {
     for (const { name, accuracy, counted, recent } of boards) {
@@ -82,7 +83,7 @@ function render({ model, el }) {
     const histories = boards.map(({ name }) => model.get(name).history);
     const counts = histories.flatMap((history) => history.map(([count]) => count));
     const [from, to] = counts.length ? [Math.min(...counts), Math.max(...counts)] : [0, 0];
-    const width = Math.max(plot.clientWidth - PLOT.left - PLOT.right, 1);
+    const width = Math.max(plotWidth - PLOT.left - PLOT.right, 1);
     const xOf = (count) => PLOT.left + ((count - from) / Math.max(to - from, 1)) * width;
     histories.forEach((history, index) => {
       const points = history.map(([count, share]) => `${xOf(count).toFixed(1)},${yOf(share).toFixed(1)}`);
@@ -118,11 +119,14 @@ function render({ model, el }) {
       const total = counts.reduce((sum, count) => sum + count, 0);
       counts.forEach((count, predicted) => {
         const button = cells[label][predicted];
-        setText(button, count ? String(count) : "·");
+        const share = (total ? count / total : 0).toFixed(2);
+        if (button.style.getPropertyValue("--share") !== share) button.style.setProperty("--share", share);
+        const text = count ? String(count) : "·";
+        if (button.textContent === text) return; // Most cells stay as they are.
+        button.textContent = text;
         button.disabled = !count;
         button.className = count ? (label === predicted ? "lk-hit" : "lk-miss") : "";
         button.setAttribute("aria-label", `${count} times ${label} said to be ${predicted}`);
-        button.style.setProperty("--share", total ? count / total : 0);
       });
     });
   }
@@ -161,7 +165,10 @@ function render({ model, el }) {
     });
   }
 
-  const resized = new ResizeObserver(drawPlot);
+  const resized = new ResizeObserver(([{ contentRect }]) => {
+    plotWidth = contentRect.width;
+    drawPlot();
+  });
   resized.observe(plot);
   const stops = [
     stopStatus,
