@@ -3,6 +3,7 @@
 from collections import Counter
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from labkit.course.answers import number, whole_number
@@ -60,7 +61,9 @@ def records_too_many(answer: object, lab: Lab, topic: str) -> str:
     rows = len(set(keys))
     too_many = len(keys) - rows
     if given == too_many:
-        return f"{len(keys):,} records of {rows:,} rows: {too_many:,} too many, and every row is there."
+        missing = _rows_of(lab, topic.rpartition(".")[2]) - set(map(int, keys))
+        there = f"{len(missing):,} rows are missing" if missing else "every row is there"
+        return f"{len(keys):,} records of {rows:,} rows: {too_many:,} too many, and {there}."
     if given in (len(keys), rows):
         raise WrongAnswer("Those are all records, or all rows. By how many are there more records than rows?")
     if given == sum(count for count in Counter(keys).values() if count > 1):
@@ -87,6 +90,12 @@ def accuracy_in_table(answer: object, lab: Lab) -> str:
     if any(abs(given - right / wrong) <= SHARE_TOLERANCE for wrong in (changes, predicted)):
         raise WrongAnswer("That counts changes without a label, or without a prediction, as wrong. Leave them out.")
     raise WrongAnswer("It is another share. Compare predicted with label, where neither is empty.")
+
+
+def _rows_of(lab: Lab, table: str) -> set[int]:
+    """The ids in a table."""
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        return {row_id for (row_id,) in connection.execute(sql.SQL("SELECT id FROM {}").format(sql.Identifier(table)))}
 
 
 def _near(given: float, mib: float) -> bool:
