@@ -52,6 +52,10 @@ class Capturing(Protocol):
         """Capture by some routes and wait until they run. Repeating it changes nothing."""
         ...
 
+    def wait(self, *routes: str) -> None:
+        """Wait until these routes run."""
+        ...
+
     def stop(self, route: str) -> None:
         """Capture by a route no more; its slot stays."""
         ...
@@ -90,6 +94,12 @@ class ByConnect:
                     "labkit up --capture server",
                 )
             self._client.register(load_config(route, self._endpoints, self._settings))
+
+    def wait(self, *routes: str) -> None:
+        """Wait until the connectors of these routes run; the route without Kafka has none."""
+        for route in routes:
+            if route != HTTP_ROUTE:
+                self._client.wait_running(load_config(route, self._endpoints, self._settings).name)
 
     def stop(self, route: str) -> None:
         """Delete the route's connector, and the position it had reached."""
@@ -143,6 +153,14 @@ class ByServer:
         """
         for route in routes:
             self._launch(route)
+        self.wait(*routes)
+
+    def wait(self, *routes: str) -> None:
+        """Wait until Debezium runs in the processes of these routes.
+
+        Raises:
+            LabError: In one it does not in time.
+        """
         deadline = time.monotonic() + self._settings.start_timeout_s
         for name in map(_service, routes):
             while problem := health.server_check(name, self._endpoints):

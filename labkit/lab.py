@@ -19,13 +19,14 @@ from labkit.settings import (
     CAPTURE_ROUTES,
     TEST_TABLE,
     TRAIN_TABLE,
+    CaptureName,
     Endpoints,
     Settings,
     load_endpoints,
     load_settings,
 )
 from labkit.stack.base import Report, ServiceStatus, Stack
-from labkit.stack.choice import make_stack, stop, switch
+from labkit.stack.choice import CAPTURES, make_stack, stop, switch
 from labkit.stack.home import prepare_home
 from labkit.stream.topics import create_topics
 
@@ -209,6 +210,26 @@ class Lab:
         for route in routes:
             captured.add(route)
         self.stack.start_service("scorer")
+
+    def capture_by(self, capture: CaptureName, report: Report = print) -> "Lab":
+        """Let Kafka Connect or Debezium Server capture from now on, and wait until it does. The lab remembers it.
+
+        Where that is a change, the servers are started anew. Rows, topics and routes stay, and each route goes on where
+        it was; only the route without Kafka waits while Connect captures. A lab that is down is started.
+
+        Returns itself.
+
+        Raises:
+            LabError: No such thing captures; or as of `up`; or a route does not run in time.
+        """
+        if capture not in CAPTURES:
+            raise LabError(f"nothing that captures is called {capture!r}", f"one of {', '.join(CAPTURES)}")
+        self.close()
+        lab = Lab(self.settings.model_copy(update={"capture": capture})).up(report)
+        lab.close()
+        self.settings, self.stack = lab.settings, lab.stack
+        self._capturing.wait(*(Captured(self.settings).routes() or ()))
+        return self
 
     def release(self, route: str) -> None:
         """End the capture by a route and remove its replication slot, which would otherwise keep WAL for ever.

@@ -22,7 +22,7 @@ from labkit import Lab
 from labkit.capture.configs import load_config
 from labkit.course.exercises import CHECK_OUTPUT
 from labkit.lab import ROUTES
-from labkit.settings import CHECKOUT, load_settings
+from labkit.settings import CHECKOUT, TEST_TABLE, TRAIN_TABLE, load_settings
 from labkit.stream.topics import CLIENT
 from tools.make_exercises import NOTEBOOKS, SOLUTIONS, exercise_text
 
@@ -37,6 +37,7 @@ PARAMETERS = {
     "05_tensorflow_from_a_stream.ipynb": {"epochs": 2, "timed": 500},
     "06_live_dashboard.ipynb": {"digits": 400},
     "07_when_things_break.ipynb": {"digits": 120},
+    "08_connect_or_server.ipynb": {"single": 20, "many": 5000},
 }
 """For papermill. nbval takes what stands in the notebook."""
 INTERNAL_TOPICS = ("__", "connect-")
@@ -162,13 +163,14 @@ def verdicts(notebook: NotebookNode) -> list[str]:
 
 def leftovers(lab: Lab) -> set[str]:
     """What is on the servers and on the machine beyond the lab's own: connectors, slots, tables, topics, processes."""
+    lab.close()  # A lesson may have started the servers anew, at other ports.
     own = [load_config(route, lab.endpoints, lab.settings) for route in ROUTES]
     found = {f"connector {name}" for name in set(lab.connect.names()) - {connector.name for connector in own}}
     found |= {f"slot {name}" for name in set(lab.tables.slots()) - {connector.slot for connector in own}}
     with psycopg.connect(lab.endpoints.postgres) as connection:
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         publications = connection.execute("SELECT pubname FROM pg_publication").fetchall()
-    found |= {f"table {name}" for (name,) in tables if not name.startswith("mnist_")}
+    found |= {f"table {name}" for (name,) in tables if name not in (TRAIN_TABLE, TEST_TABLE)}
     found |= {f"publication {name}" for (name,) in publications if name != "dbz_publication"}
     admin = KafkaAdminClient(bootstrap_servers=lab.kafka, **CLIENT)
     known_topics = {f"{prefix}.public.mnist_{part}" for prefix in ("tf", "lab") for part in ("train", "test")}

@@ -5,14 +5,19 @@ from typing import Any, LiteralString
 
 import psycopg
 from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
 from kafka.errors import GroupIdNotFoundError, KafkaError, UnknownTopicOrPartitionError
 from psycopg import sql
 
+from labkit.database.schema import PUBLICATION, TABLE
 from labkit.errors import LabError
 from labkit.lab import Lab
+from labkit.settings import BYTES_PREFIX, CSV_PREFIX, table_topic
 from labkit.stream.topics import CLIENT
 
 PATIENCE_S = 20.0
+CAPTURED = "mnist_"
+"""How the tables are called that the lab's own routes capture, see labkit/capture/connectors/."""
 
 # A slot that some process still reads cannot be dropped: its reader is ended first.
 END_READERS: LiteralString = (
@@ -52,6 +57,27 @@ class Workbench:
     def name(self, what: str = "") -> str:
         """A name for something of this lesson, good for a table, a slot, a topic, a connector or a group."""
         return f"{self.prefix}_{what}" if what else self.prefix
+
+    def captured_table(self) -> str:
+        """Make an empty table like ``mnist_test`` which the lab's own routes capture, too, and return its name.
+
+        What happens to it is in no score and in no account of the lab. Its topics are made with it.
+        """
+        name = f"{CAPTURED}{self.prefix}"
+        table, role = sql.Identifier(name), sql.Identifier(self._lab.endpoints.capture_user)
+        with self._connect() as connection, connection.transaction():
+            connection.execute(sql.SQL(TABLE).format(table=table))
+            connection.execute(sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL").format(table))
+            connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(table, role))
+            connection.execute(sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(sql.Identifier(PUBLICATION), table))
+        topics = [table_topic(prefix, name) for prefix in (CSV_PREFIX, BYTES_PREFIX)]
+        admin = self._admin()
+        try:
+            admin.create_topics([NewTopic(topic, 1, 1) for topic in topics])
+            admin.wait_for_topics(topics)
+        finally:
+            admin.close()
+        return name
 
     def things(self) -> list[str]:
         """What there is of this lesson now, such as ``slot course_cdc_a``; empty after `clear`."""
@@ -127,8 +153,11 @@ class Workbench:
 
     def _topics(self, admin: Any) -> list[str]:
         # Connectors name their topics by a prefix of theirs, and heartbeat topics after it.
+        captured = tuple(table_topic(prefix, CAPTURED + self.prefix) for prefix in (CSV_PREFIX, BYTES_PREFIX))
         return [
-            name for name in admin.list_topics() if name.removeprefix("__debezium-heartbeat.").startswith(self.prefix)
+            name
+            for name in admin.list_topics()
+            if name.removeprefix("__debezium-heartbeat.").startswith(self.prefix) or name in captured
         ]
 
     def _groups(self, admin: Any) -> list[str]:
@@ -139,5 +168,7 @@ class Workbench:
 _CATALOGUE: dict[str, LiteralString] = {
     "slot": "SELECT slot_name FROM pg_replication_slots WHERE starts_with(slot_name, %s)",
     "publication": "SELECT pubname FROM pg_publication WHERE starts_with(pubname, %s)",
-    "table": "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND starts_with(tablename, %s)",
+    "table": (
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND regexp_like(tablename, '^(mnist_)?' || %s)"
+    ),
 }
