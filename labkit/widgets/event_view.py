@@ -77,7 +77,7 @@ def raw_view(scored: ScoredEvent, raw: RawRecord) -> dict[str, object]:
             ["topic", raw.topic],
             ["partition", str(raw.partition)],
             ["offset", str(raw.offset)],
-            ["timestamp", str(raw.timestamp_ms)],
+            ["timestamp", f"{raw.timestamp_ms} ({_time(raw.timestamp_ms)})"],
             ["key", _text(raw.key)],
             ["value", "none: a tombstone" if raw.value is None else f"{len(raw.value)} bytes"],
             *[[f"header {name}", _text(value)] for name, value in raw.headers],

@@ -101,8 +101,10 @@ function statusLine(model) {
   const draw = () => {
     clearTimeout(timer);
     const untaken = (model.get("outbox")?.seq ?? 0) > model.get("received");
-    // A kernel that runs a cell takes no request until the cell ends.
-    const late = () => show("info", "waiting for the kernel: it may be busy with a cell");
+    // A kernel that runs a cell takes no request until the cell ends; one that was restarted never does.
+    const late = () => show("info", line.closest(".jupyter-widgets-disconnected")
+      ? "the kernel was restarted, or has ended: run the cells from the top"
+      : "waiting for the kernel: it may be busy with a cell");
     if (untaken) timer = setTimeout(late, 600);
     else show(model.get("status_kind"), model.get("status"));
   };

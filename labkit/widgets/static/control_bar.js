@@ -26,17 +26,17 @@ function render({ model, el }) {
   const reset = make("button", { type: "button", onclick: () => request({ action: "reset" }) }, "Reset the scores");
   const [status, stopStatus] = statusLine(model);
   const health = make("p", { class: "lk-health", role: "status", "aria-live": "polite" });
-  const counts = ["events seen", "predictions seen", "median latency"].map((name) => {
+  const counts = ["events seen", "predictions seen", "commit to kernel, median"].map((name) => {
     const value = make("dd");
     return { value, element: make("div", {}, make("dt", {}, name), value) };
   });
   const root = make("section", { class: "labkit labkit-bar", "aria-label": "samples and health" },
     make("div", { class: "lk-bar-line" },
       make("div", { class: "lk-sending" }, toggle, number, make("span", {}, "a second"), slider,
-        make("label", {}, "samples ", how), strengthField),
-      make("dl", { class: "lk-counts" }, ...counts.map(({ element }) => element))),
+        make("label", {}, "samples ", how), strengthField)),
     make("div", { class: "lk-bar-line" },
-      make("div", { class: "lk-sending" }, scorer, reset, status)),
+      make("div", { class: "lk-sending" }, scorer, reset, status),
+      make("dl", { class: "lk-counts" }, ...counts.map(({ element }) => element))),
     health);
   el.replaceChildren(root);
   keepKeys(root);

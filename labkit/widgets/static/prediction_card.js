@@ -57,7 +57,7 @@ function render({ model, el }) {
     empty.hidden = prediction !== null;
     content.hidden = prediction === null;
     controls.hidden = !prediction?.editable;
-    const words = prediction?.right ? "The label is wrong, it is a " : "This is wrong, it is a ";
+    const words = prediction?.right ? "Is the label wrong? It is a " : "This is wrong, it is a ";
     setText(lead, prediction?.label == null ? "It is a " : words);
     if (prediction === null) return;
 

@@ -80,7 +80,11 @@ function render({ model, el }) {
   }
 
   function drawPlot() {
-    const histories = boards.map(({ name }) => model.get(name).history);
+    // A history is thinned out as it grows: its last point may be some predictions old.
+    const histories = boards.map(({ name }) => {
+      const { history, counted, accuracy } = model.get(name);
+      return !counted || history.at(-1)?.[0] === counted ? history : [...history, [counted, accuracy]];
+    });
     const counts = histories.flatMap((history) => history.map(([count]) => count));
     const [from, to] = counts.length ? [Math.min(...counts), Math.max(...counts)] : [0, 0];
     const width = Math.max(plotWidth - PLOT.left - PLOT.right, 1);
