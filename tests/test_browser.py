@@ -460,12 +460,19 @@ def test_a_running_cell_does_not_freeze_the_dashboard(page: Page, scoring_lab: L
     expect(page.get_by_role("button", name="Python 3 (ipykernel) | Busy")).to_be_visible()
 
 
-def test_a_restarted_kernel_brings_it_back(page: Page, scoring_lab: Lab) -> None:
+def test_a_restarted_kernel_is_told_and_brings_it_back(page: Page, scoring_lab: Lab) -> None:
     ledger = scoring_lab.ledger(wait_s=10)
     # The command's promise waits for the answer to the question it asks: not waited for here.
-    page.evaluate("void jupyterapp.commands.execute('notebook:restart-clear-output')")
+    page.evaluate("void jupyterapp.commands.execute('notebook:restart-kernel')")
     page.get_by_role("button", name="Confirm Kernel Restart").click()
-    page.wait_for_timeout(2000)
+    left = page.locator(".labkit-dashboard.jupyter-widgets-disconnected")
+    expect(left).to_be_visible(timeout=30_000)
+    assert "Run the cells from the top" in left.evaluate("left => getComputedStyle(left, '::before').content")
+    bar = region(page, "samples and health")
+    bar.get_by_role("button", name="Send samples").click()
+    expect(bar.locator(".lk-status")).to_contain_text("the kernel was restarted", timeout=10_000)
+    page.screenshot(path=PICTURES / "restarted.png")
+
     run_first_cell(page)
     counts = page.locator(".labkit-bar dd")
     expect(counts.first).to_have_text(f"{ledger.events:,}", timeout=60_000)
