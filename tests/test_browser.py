@@ -473,6 +473,8 @@ def test_a_restarted_kernel_is_told_and_brings_it_back(page: Page, scoring_lab: 
     expect(bar.locator(".lk-status")).to_contain_text("the kernel was restarted", timeout=10_000)
     page.screenshot(path=PICTURES / "restarted.png")
 
+    page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    expect(left).to_have_count(0)
     run_first_cell(page)
     counts = page.locator(".labkit-bar dd")
     expect(counts.first).to_have_text(f"{ledger.events:,}", timeout=60_000)
