@@ -94,9 +94,11 @@ function render({ model, el }) {
       line.curves[index].setAttribute("points", points.join(" "));
     });
     setText(line.first, to > from ? from.toLocaleString() : "");
-    setText(line.last, `${to.toLocaleString()} predictions`);
+    // A row that was deleted since is in the history, and counts no more.
+    const counted = Math.max(...boards.map(({ name }) => model.get(name).counted));
+    setText(line.last, `${counted.toLocaleString()} predictions`);
     const now = boards.map(({ name }) => `${name} ${percent(model.get(name).accuracy)}`).join(", ");
-    plot.setAttribute("aria-label", to ? `running accuracy over ${to} predictions, now ${now}`
+    plot.setAttribute("aria-label", counted ? `running accuracy over ${counted} predictions, now ${now}`
       : "running accuracy: no prediction yet");
   }
 
