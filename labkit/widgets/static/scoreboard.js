@@ -80,11 +80,7 @@ function render({ model, el }) {
   }
 
   function drawPlot() {
-    // A history is thinned out as it grows: its last point may be some predictions old.
-    const histories = boards.map(({ name }) => {
-      const { history, counted, accuracy } = model.get(name);
-      return !counted || history.at(-1)?.[0] === counted ? history : [...history, [counted, accuracy]];
-    });
+    const histories = boards.map(({ name }) => model.get(name).history);
     const counts = histories.flatMap((history) => history.map(([count]) => count));
     const [from, to] = counts.length ? [Math.min(...counts), Math.max(...counts)] : [0, 0];
     const width = Math.max(plotWidth - PLOT.left - PLOT.right, 1);
@@ -94,11 +90,9 @@ function render({ model, el }) {
       line.curves[index].setAttribute("points", points.join(" "));
     });
     setText(line.first, to > from ? from.toLocaleString() : "");
-    // A row that was deleted since is in the history, and counts no more.
-    const counted = Math.max(...boards.map(({ name }) => model.get(name).counted));
-    setText(line.last, `${counted.toLocaleString()} predictions`);
+    setText(line.last, `${to.toLocaleString()} predictions`);
     const now = boards.map(({ name }) => `${name} ${percent(model.get(name).accuracy)}`).join(", ");
-    plot.setAttribute("aria-label", counted ? `running accuracy over ${counted} predictions, now ${now}`
+    plot.setAttribute("aria-label", to ? `running accuracy over ${to} predictions, now ${now}`
       : "running accuracy: no prediction yet");
   }
 
