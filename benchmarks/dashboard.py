@@ -146,6 +146,9 @@ def broken_bounds(figures: dict[str, Any]) -> list[str]:
     kernel, heap = figures["kernel_mib"], figures["page_heap_mib"]
     bounds = {
         f"fewer than {MIN_FRAMES:.0f} frames a second": figures["frames_a_second"] < MIN_FRAMES,
+        "another prediction comes on the screen less than once a second": (
+            figures["frames_with_another_prediction_a_second"] < 1
+        ),
         f"more than {MAX_MESSAGES:.0f} messages a second": figures["messages_a_second"] > MAX_MESSAGES,
         f"the kernel grew by more than {MAX_KERNEL_GROWTH_MIB:.0f} MiB": kernel[1] - kernel[0] > MAX_KERNEL_GROWTH_MIB,
         f"the page grew by more than {MAX_HEAP_GROWTH_MIB:.0f} MiB": heap[1] - heap[0] > MAX_HEAP_GROWTH_MIB,

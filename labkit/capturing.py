@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from kafka import KafkaProducer
@@ -162,7 +162,7 @@ class ByServer:
             LabError: In one it does not in time.
         """
         deadline = time.monotonic() + self._settings.start_timeout_s
-        for name in map(_service, routes):
+        for name in map(_service, self._possible(routes)):
             while problem := health.server_check(name, self._endpoints):
                 if time.monotonic() > deadline:
                     last = self._stack.log(name, 1)
@@ -171,6 +171,9 @@ class ByServer:
                         f"labkit logs {name}",
                     )
                 time.sleep(0.1)
+
+    def _possible(self, routes: Iterable[str]) -> list[str]:
+        return [route for route in routes if not (route == HTTP_ROUTE and self._in_containers)]
 
     @property
     def _in_containers(self) -> bool:
@@ -207,9 +210,10 @@ class ByServer:
 
     def stop(self, route: str) -> None:
         """Stop the route's process."""
-        self._stack.stop_service(_service(route))
-        if route == HTTP_ROUTE:
-            self._stack.stop_service(HTTP_SCORER)
+        for name in map(_service, self._possible([route])):
+            self._stack.stop_service(name)
+            if route == HTTP_ROUTE:
+                self._stack.stop_service(HTTP_SCORER)
 
     def forget(self, route: str) -> None:
         """Take the route's position back from the topic that Kafka Connect keeps it in, too."""
@@ -224,8 +228,8 @@ class ByServer:
             producer.close(timeout=1)
 
     def resume(self, routes: list[str] | None) -> None:
-        """Start the processes of the routes that were captured."""
-        self.start(*(routes or ()))
+        """Start the processes of the routes that were captured; one that cannot run here waits for where it can."""
+        self.start(*self._possible(routes or ()))
 
     def status(self) -> list[ServiceStatus]:
         """Nothing: each route is a service of the stack."""

@@ -131,6 +131,7 @@ class Lab:
         """
         prepare_home(self.settings)
         switch(self.settings, report)
+        self.stack = make_stack(self.settings)  # Somebody may have chosen anew since this object was made.
         self.stack.up(report)
         self.tables.setup()
         create_topics(self.endpoints)
@@ -215,7 +216,8 @@ class Lab:
         """Let Kafka Connect or Debezium Server capture from now on, and wait until it does. The lab remembers it.
 
         Where that is a change, the servers are started anew. Rows, topics and routes stay, and each route goes on where
-        it was; only the route without Kafka waits while Connect captures. A lab that is down is started.
+        it was; only the route without Kafka waits while Connect captures. A lab that is down is started. This object's
+        dashboard and sender are stopped.
 
         Returns itself.
 

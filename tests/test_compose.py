@@ -376,7 +376,8 @@ def test_servers_that_somebody_else_runs(compose_lab: Lab, tmp_path: Path) -> No
 def test_jupyterlab_in_a_container_beside_the_servers(compose_lab: Lab) -> None:
     assert isinstance(compose_lab.stack, ComposeStack)
     dockerfile = CHECKOUT / "docker" / "jupyter.Dockerfile"
-    build_python(re.findall(r"^FROM (\S+)", dockerfile.read_text(), re.MULTILINE)[0])
+    if os.geteuid() == 0:  # Else the engine is somebody's own, and fetches the official image.
+        build_python(re.findall(r"^FROM (\S+)", dockerfile.read_text(), re.MULTILINE)[0])
     port = str(free_port(8888))
     files = ["-f", str(COMPOSE_FILE), "--env-file", str(environment_file(compose_lab.settings))]
     project = ["-p", compose_lab.stack.project, "--profile", "jupyter"]

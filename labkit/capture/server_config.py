@@ -207,6 +207,8 @@ def write_properties(path: Path, properties: Mapping[str, str], *, secret: bool 
         return False
     path.touch()
     path.chmod(0o600 if secret else 0o644)
+    if not secret:
+        path.parent.chmod(0o755)  # Whatever this account's umask: the folder is what a container sees.
     path.write_text(text)
     return True
 

@@ -36,6 +36,8 @@ def capture_mib(answer: object, lab: Lab) -> str:
     if lab.endpoints.capture != "server":
         raise LabError("this lab captures with Kafka Connect now", "run the lesson's cells in order")
     sizes = {process.name: process.rss_mib for process in capturing(lab)}
+    if not sizes:
+        raise LabError("nothing captures for Kafka now", "lab.capture()")
     total = sum(sizes.values())
     if _near(given, total):
         return f"{total:.0f} MiB: " + ", ".join(f"{name} {mib:.0f}" for name, mib in sizes.items()) + "."
@@ -44,7 +46,7 @@ def capture_mib(answer: object, lab: Lab) -> str:
             raise WrongAnswer(f"That is {name} alone. Each route has a process of its own: take all that capture.")
     if _near(given, sum(process.rss_mib for process in lab.stack.status())):
         raise WrongAnswer("That is the whole lab. Leave out what does not capture: database, broker, scorers.")
-    raise WrongAnswer("It is another amount. Add up rss_mib of the services whose names begin with 'server-'.")
+    raise WrongAnswer("It is another amount. Add up rss_mib of server-csv and server-bytes.")
 
 
 @check

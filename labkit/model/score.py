@@ -97,15 +97,18 @@ class ProgressiveScore:
 
     def result(self) -> Score:
         """The score now."""
-        recent = self._recent
+        recent, history = self._recent, tuple(self._history)
+        accuracy = self.correct / self.counted if self.counted else None
+        if accuracy is not None and (not history or history[-1][0] != self._seen):
+            history += ((self._seen, accuracy),)  # The curve is thinned out as it grows, but ends now.
         return Score(
             counted=self.counted,
             correct=self.correct,
-            accuracy=self.correct / self.counted if self.counted else None,
+            accuracy=accuracy,
             recent_accuracy=sum(recent) / len(recent) if recent else None,
             recent_counted=len(recent),
             confusion=tuple(tuple(int(count) for count in row) for row in self._confusion),
-            history=tuple(self._history),
+            history=history,
         )
 
     def _remember(self) -> None:

@@ -162,7 +162,7 @@ class ComposeStack:
             return
         with _errors_explained():
             if name in ON_DEMAND:
-                self._client().compose.up([name], detach=True, quiet=True, dependencies=False)
+                self._start_on_demand(name)
             else:
                 self._client().compose.start(name)
 
@@ -192,6 +192,16 @@ class ComposeStack:
         with _errors_explained():
             said = str(self._client().compose.logs(name, tail=str(lines), no_log_prefix=True))
         return "\n".join(said.splitlines()[-lines:])
+
+    def _start_on_demand(self, name: str) -> None:
+        try:
+            self._client().compose.up([name], detach=True, quiet=True, dependencies=False)
+        except DockerException as error:
+            explained = docker.explained(error)
+            if isinstance(explained, docker.PortTakenError):
+                # It was free at the start of the lab, which chooses anew for what does not run.
+                raise LabError(explained.problem, "labkit up, which takes another port; then the same again") from error
+            raise explained from error
 
     def _client(self, profiles: Sequence[str] = ()) -> DockerClient:
         profiles = profiles or (("server",) if self._capture == "server" else ())

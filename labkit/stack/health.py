@@ -75,7 +75,7 @@ def wait(endpoints: Endpoints, timeout_s: float, last_words: Callable[[str, int]
     started = time.monotonic()
     waiting: dict[str, Callable[[], str]] = dict(checks(endpoints))
     if not any(check() for check in waiting.values()):
-        report(f"servers: {', '.join(waiting)} run already")
+        report(f"servers: {', '.join(waiting)} answer")
         return
     report(f"servers: waiting for {', '.join(waiting)}")
     while waiting:

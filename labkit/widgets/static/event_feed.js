@@ -7,6 +7,7 @@ function render({ model, el }) {
   // takes the next event: to make thirty rows five times a second would cost more than all else on the screen.
   const rows = new Map();
   let held = false; // By a hand on a row's controls.
+  let pressing = false; // From press to release: what is clicked shall be what was pressed.
 
   const pause = make("button", { type: "button", onclick: () => set("paused", !model.get("paused")) });
   const older = make("button", { type: "button", onclick: () => sendRequest(model, { action: "older" }) }, "Older");
@@ -16,7 +17,9 @@ function render({ model, el }) {
   const heads = ["Change", "", "Row", "Label", "Prediction", "LSN", "Committed", "Seen after", ""];
   const head = make("div", { class: "lk-feed-head", "aria-hidden": "true" },
     ...heads.map((words) => make("span", {}, words)), make("span"));
-  const list = make("ol", { class: "lk-feed-list", "aria-label": "change events, newest first" });
+  const list = make("ol", {
+    class: "lk-feed-list", "aria-label": "change events, newest first", onpointerdown: press,
+  });
   const scroll = make("div", { class: "lk-feed-scroll", tabindex: "0", role: "group", "aria-label": "list of changes" },
     head, list);
   const empty = make("p", { class: "lk-empty" }, "No change event of this kind yet. Draw a digit or send samples.");
@@ -44,6 +47,16 @@ function render({ model, el }) {
     draw();
   }
 
+  function press() {
+    pressing = true;
+    const page = el.ownerDocument.defaultView;
+    const release = () => setTimeout(() => { // After the click that the release makes.
+      pressing = false;
+      draw();
+    });
+    for (const end of ["pointerup", "pointercancel"]) page.addEventListener(end, release, { once: true });
+  }
+
   function drawControls() {
     const paused = model.get("paused");
     table.value = model.get("table");
@@ -66,21 +79,22 @@ function render({ model, el }) {
   function draw() {
     const events = model.get("events");
     drawNote();
-    if (held && rows.size && !model.get("paused")) return;
+    if ((held || pressing) && rows.size && !model.get("paused")) return;
     const images = bytesOf(model.get("images"));
     const keys = new Set(events.map((event) => event.key));
     const free = [];
+    const focus = el.ownerDocument.activeElement;
+    const orphaned = [...rows].some(([key, row]) => !keys.has(key) && row.element.contains(focus));
     for (const [key, row] of rows) {
       if (keys.has(key)) continue;
-      if (row.element.contains(el.ownerDocument.activeElement)) scroll.focus({ preventScroll: true });
-      free.push(row);
       rows.delete(key);
+      free.push(row);
     }
     events.forEach((event, index) => {
       if (!rows.has(event.key)) {
         const row = free.shift() ?? makeRow();
-        row.take(event, images);
         rows.set(event.key, row);
+        row.take(event, images);
       }
       const row = rows.get(event.key);
       row.update(event);
@@ -90,6 +104,7 @@ function render({ model, el }) {
     free.forEach((row) => row.element.remove());
     empty.hidden = events.length > 0;
     scroll.hidden = events.length === 0;
+    if (orphaned) scroll.focus({ preventScroll: true }); // Last: what loses the focus may ask to draw again.
   }
 
   function makeRow() {
