@@ -292,6 +292,26 @@ def test_the_feed_filters_pauses_goes_back_and_opens(page: Page, scoring_lab: La
     expect(opened).to_be_hidden()
 
 
+def test_what_is_clicked_is_what_was_pressed(page: Page, scoring_lab: Lab) -> None:
+    pressed = scoring_lab.insert(scoring_lab.tables.image(1), 3)
+    feed = region(page, "change events")
+    first = feed.locator(".lk-feed-list > li").first
+    expect(first).to_have_attribute("data-row-id", str(pressed), timeout=10_000)
+    first.scroll_into_view_if_needed()
+    box = first.locator(".lk-open").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    newer = scoring_lab.insert(scoring_lab.tables.image(1), 4)
+    expect(region(page, "newest prediction")).to_have_attribute("data-row-id", str(newer), timeout=10_000)
+    page.wait_for_timeout(500)  # The list draws at most five times a second.
+    expect(first).to_have_attribute("data-row-id", str(pressed))
+    page.mouse.up()
+    expect(feed.get_by_role("group", name="opened record")).to_contain_text(f"row {pressed}", timeout=10_000)
+    expect(first).to_have_attribute("data-row-id", str(newer))
+    feed.get_by_role("button", name="Close").click()
+
+
 def test_the_timeline_ends_on_the_screen(page: Page, scoring_lab: Lab) -> None:
     row_id = scoring_lab.insert(scoring_lab.tables.image(1), 3)
     timeline = region(page, "timeline")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import psycopg
 import pytest
+from kafka import KafkaAdminClient, KafkaProducer
 
 from labkit import Lab, LabError
 from labkit.course import Workbench, capture_figures
@@ -17,6 +18,7 @@ from labkit.database.prediction_table import PredictionTable, RowPrediction
 from labkit.settings import BYTES_PREFIX, CSV_PREFIX, HTTP_SCORER, Settings, table_topic
 from labkit.stack.choice import remembered
 from labkit.stream.reading import read_to_present_end, wait_for_records
+from labkit.stream.topics import CLIENT
 from tests.conftest import HOME, LOGS
 
 SERVERS = ["server-csv", "server-bytes"]
@@ -85,6 +87,7 @@ def test_one_line_changes_what_captures_and_waits_until_it_does(own_lab: Lab, be
         lab.capture_by("Server")  # pyright: ignore[reportArgumentType]
     assert lab.endpoints.capture == "connect", "what cannot be is refused before anything is stopped"
 
+    older = Lab(lab.settings.model_copy(update={"capture": None}))
     assert lab.capture_by("server", report=lambda _: None) is lab
     processes = capturing(lab)
     assert [process.name for process in processes] == SERVERS
@@ -93,6 +96,9 @@ def test_one_line_changes_what_captures_and_waits_until_it_does(own_lab: Lab, be
     assert choice is not None and choice.capture == "server"
     lab.capture_by("server", report=lambda _: None)
     assert [process.pid for process in capturing(lab)] == [process.pid for process in processes], "it changes nothing"
+    older.up(report=lambda _: None)
+    assert [process.pid for process in capturing(older)] == [process.pid for process in processes], "not both capture"
+    older.close()
 
     insert(lab, table, 2)
     for prefix in (BYTES_PREFIX, CSV_PREFIX):
@@ -114,6 +120,20 @@ def test_what_captures_is_measured_from_outside(own_lab: Lab, table: str, monkey
         monkeypatch.setattr(capture_figures, "PATIENCE_S", 0.5)
         with pytest.raises(LabError, match="of 2 rows 1 have not come"):
             arrivals.wait([next(iter(arrivals.seen)), 10**9])
+
+
+def test_what_ends_the_reading_is_told(own_lab: Lab, bench: Workbench) -> None:
+    topic = bench.name("keys")
+    producer = KafkaProducer(bootstrap_servers=own_lab.kafka, **CLIENT)
+    producer.send(topic, b"the topic is made by the first record").get(10)
+    with Arrivals(own_lab.kafka, topic) as arrivals:
+        producer.send(topic, b"a value", key=b"no row").get(10)
+        with pytest.raises(ValueError, match="no row"):
+            arrivals.wait([1])
+    producer.close()
+    admin = KafkaAdminClient(bootstrap_servers=own_lab.kafka, **CLIENT)
+    admin.delete_topics([topic])
+    admin.close()
 
 
 def test_the_memory_is_that_of_all_processes_that_capture(own_lab: Lab) -> None:

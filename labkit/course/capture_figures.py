@@ -6,6 +6,7 @@ The same for Kafka Connect and Debezium Server, seen from outside: by a reader o
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -44,8 +45,8 @@ class Arrivals(AbstractContextManager["Arrivals"]):
         self.reads: list[tuple[int, float]] = []
         self.seen: dict[int, float] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="labkit-arrivals", daemon=True)
-        self._thread.start()
+        self._pool = ThreadPoolExecutor(1, "labkit-arrivals")
+        self._reading = self._pool.submit(self._read)
 
     def _read(self) -> None:
         while not self._stop.is_set():
@@ -61,9 +62,13 @@ class Arrivals(AbstractContextManager["Arrivals"]):
 
         Raises:
             LabError: Some have not come in time.
+            kafka.errors.KafkaError: The topic cannot be read any more.
+            ValueError: A record's key is no row's id.
         """
         deadline = time.monotonic() + PATIENCE_S
         while missing := [row_id for row_id in rows if row_id not in self.seen]:
+            if self._reading.done():
+                self._reading.result()  # Raises what has ended it.
             if time.monotonic() > deadline:
                 raise LabError(
                     f"of {len(rows)} rows {len(missing)} have not come after {PATIENCE_S:.0f} s", "labkit status"
@@ -74,7 +79,7 @@ class Arrivals(AbstractContextManager["Arrivals"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._pool.shutdown()
         self._reader.close()
 
 

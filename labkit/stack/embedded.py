@@ -168,7 +168,9 @@ class EmbeddedStack:
     def _choose_endpoints(self, report: Report) -> Endpoints:
         chosen: dict[str, int] = {}
         for field in ("postgres_port", "kafka_port", "kafka_controller_port", "connect_port"):
-            chosen[field] = choose_port(field, int(getattr(self.settings, field)), chosen.values(), report)
+            unused = field == "connect_port" and self._capture == "server"
+            tell = (lambda _: None) if unused else report
+            chosen[field] = choose_port(field, int(getattr(self.settings, field)), chosen.values(), tell)
         servers: dict[str, int] = {}
         for name in debezium_server.names() if self._capture == "server" else ():
             taken = [*chosen.values(), *servers.values()]
