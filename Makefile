@@ -74,5 +74,6 @@ COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes 
 lock:
 	$(COMPILE) pyproject.toml --extra setup -o requirements.txt
 	$(COMPILE) pyproject.toml --extra setup --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) labkit/engines/spark.in -o labkit/engines/spark.txt
 	echo "uv==0.13.9" | $(COMPILE) - -o requirements-uv.txt
 	.venv/bin/python tools/lock_artifacts.py

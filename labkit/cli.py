@@ -1,4 +1,4 @@
-"""The command line: ``labkit up | lab | status | doctor | send | train | score | demo | ledger | logs | down``."""
+"""The command line: ``labkit up``, ``labkit lab``, ``labkit status`` and so on."""
 
 import json
 import logging
@@ -17,6 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from labkit.digits import check_disturbance
+from labkit.engines.catalog import ENGINES, LOCAL, find_engine
+from labkit.engines.choice import chosen_engine
+from labkit.engines.environment import EngineEnvironment
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.settings import HTTP_SCORER, LOOPBACK, CaptureName, StackName, load_settings
@@ -27,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+engines = typer.Typer(help="Score on other engines, each in an environment of its own.", no_args_is_help=True)
+app.add_typer(engines, name="engine")
 console = Console()
 notes = Console(stderr=True)
 
@@ -177,10 +182,10 @@ def score(
     source: Annotated[
         Literal["kafka", "http"], typer.Option("--from", help="Where change events come from: kafka or http.")
     ] = "kafka",
+    engine: Annotated[str, typer.Option(help="What scores: local or spark. By default what the lab scores with.")] = "",
+    master: Annotated[str, typer.Option(help="Where the engine runs, such as local[2] or spark://host:7077.")] = "",
 ) -> None:
     """Score change events until stopped. The lab's supervisor runs this; by hand it is for looking closer."""
-    from labkit.model.store import ModelStore
-
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the scorer itself says when the broker is away
     the_lab = Lab()
@@ -194,21 +199,95 @@ def score(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    store = ModelStore(the_lab.settings.home / "models")
     if source == "http":
-        from labkit.capturing import webhook_secret
-        from labkit.database.prediction_table import PredictionTable
-        from labkit.model.http_scorer import HttpScorer, serve
-
-        if HTTP_SCORER not in the_lab.endpoints.server_ports:
-            raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
-        scorer = HttpScorer(store, PredictionTable(the_lab.endpoints))
-        port = the_lab.endpoints.server_ports[HTTP_SCORER]
-        serve(scorer, webhook_secret(the_lab.settings), LOOPBACK, port, stop)
+        _score_http(the_lab, stop)
     else:
-        from labkit.model.scorer import Scorer
+        _score_kafka(the_lab, engine, master, stop)
 
-        Scorer(the_lab.kafka, store).run(stop)
+
+def _score_http(the_lab: Lab, stop: threading.Event) -> None:
+    from labkit.capturing import webhook_secret
+    from labkit.database.prediction_table import PredictionTable
+    from labkit.model.http_scorer import HttpScorer, serve
+    from labkit.model.store import ModelStore
+
+    if HTTP_SCORER not in the_lab.endpoints.server_ports:
+        raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
+    scorer = HttpScorer(ModelStore(the_lab.settings.home / "models"), PredictionTable(the_lab.endpoints))
+    port = the_lab.endpoints.server_ports[HTTP_SCORER]
+    serve(scorer, webhook_secret(the_lab.settings), LOOPBACK, port, stop)
+
+
+def _score_kafka(the_lab: Lab, engine: str, master: str, stop: threading.Event) -> None:
+    noted = chosen_engine(the_lab.settings)
+    name, place = engine or noted.engine, master or noted.master
+    if name != LOCAL:
+        from labkit.engines.job import run_job
+
+        run_job(find_engine(name), place, the_lab.kafka, the_lab.settings, stop)
+        return
+    from labkit.model.scorer import Scorer
+    from labkit.model.store import ModelStore
+
+    Scorer(the_lab.kafka, ModelStore(the_lab.settings.home / "models")).run(stop)
+
+
+@engines.command(name="list")
+def engine_list(as_json: AsJson = False) -> None:
+    """Tell which engines there are, what they take, and which of them scores."""
+    settings = load_settings()
+    used = chosen_engine(settings).engine
+    found = [
+        {
+            "engine": engine.name,
+            "title": engine.title,
+            "installed": EngineEnvironment(engine, settings).installed,
+            "scores": engine.name == used,
+            "download_mib": engine.download_mib,
+            "disk_mib": engine.disk_mib,
+        }
+        for engine in ENGINES.values()
+    ]
+    if as_json:
+        _print_json(found)
+        return
+    table = Table("engine", "", "installed", "to fetch", "on disk", box=None)
+    table.add_row(f"{LOCAL}{' (scores)' if used == LOCAL else ''}", "the lab's own scorer", "✓", "", "")
+    for row in found:
+        table.add_row(
+            f"{row['engine']}{' (scores)' if row['scores'] else ''}",
+            str(row["title"]),
+            "✓" if row["installed"] else f"labkit engine install {row['engine']}",
+            f"{row['download_mib']} MiB",
+            f"{row['disk_mib']} MiB",
+        )
+    console.print(table)
+
+
+@engines.command(name="install")
+def engine_install(name: Annotated[str, typer.Argument(help="Such as spark.")]) -> None:
+    """Make an engine's own environment; what it takes is told first."""
+    EngineEnvironment(find_engine(name), load_settings()).install(_say)
+
+
+@engines.command(name="remove")
+def engine_remove(name: Annotated[str, typer.Argument(help="Such as spark.")]) -> None:
+    """Delete an engine's environment."""
+    engine = find_engine(name)
+    if chosen_engine(load_settings()).engine == name:
+        raise LabError(f"this lab scores with {engine.title}", f"labkit engine use {LOCAL}")
+    EngineEnvironment(engine, load_settings()).remove()
+    console.print(f"{engine.title} is removed.")
+
+
+@engines.command(name="use")
+def engine_use(
+    name: Annotated[str, typer.Argument(help="local, or such as spark.")],
+    master: Annotated[str, typer.Option(help="Where it runs, such as local[2] or spark://host:7077.")] = "",
+) -> None:
+    """Let an engine score from now on; each goes on where the other was."""
+    Lab().score_by(name, master)
+    console.print(f"{name} scores now.")
 
 
 @app.command()

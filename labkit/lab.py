@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,10 @@ from labkit.capture.connect import ConnectClient
 from labkit.capturing import ByConnect, ByServer, Captured, Capturing
 from labkit.database import DigitTables
 from labkit.digits import Disturbance, load_digits
+from labkit.engines.catalog import LOCAL, find_engine
+from labkit.engines.choice import EngineChoice, choose_engine, chosen_engine
+from labkit.engines.environment import EngineEnvironment
+from labkit.engines.progress import read_progress
 from labkit.errors import LabError
 from labkit.ledger import Ledger, take_ledger
 from labkit.sender import SampleSender
@@ -356,6 +361,24 @@ class Lab:
         """Start the scorer, unless it runs. It goes on behind the last prediction that is recorded."""
         self.stack.start_service("scorer")
 
+    def score_by(self, engine: str, master: str = "") -> None:
+        """Let the lab's own scorer or another engine score from now on. Each goes on where the one before was.
+
+        Args:
+            engine: ``local``, or an engine that is installed, such as ``spark``.
+            master: Where the engine runs: ``local[2]`` by default, or the address of a cluster.
+
+        Raises:
+            LabError: There is no such engine, or it is not installed.
+        """
+        if engine != LOCAL:
+            EngineEnvironment(find_engine(engine), self.settings).check()
+        runs = self.stack.is_running("scorer")
+        self.stop_scorer()
+        choose_engine(self.settings, EngineChoice(engine=engine, **({"master": master} if master else {})))
+        if runs or self._has_model():
+            self.start_scorer()
+
     def stop_scorer(self) -> None:
         """Stop the scorer. Events wait in Kafka meanwhile."""
         self.stack.stop_service("scorer")
@@ -475,9 +498,17 @@ class Lab:
                 raise LabError(f"waited {timeout_s:.0f} s in vain: {what}", "labkit status")
             time.sleep(0.05)
 
+    def _with_progress(self, service: ServiceStatus) -> ServiceStatus:
+        """The scorer's status, with how the engine is that scores."""
+        engine = chosen_engine(self.settings).engine
+        if service.name != "scorer" or engine == LOCAL or service.state != "running":
+            return service
+        progress = read_progress(self.settings, find_engine(engine))
+        return replace(service, note=f"{engine}: {progress.words if progress else 'starting'}")
+
     def status(self) -> list[ServiceStatus]:
         """How each server and each connector is."""
         services = self.stack.status()
         if all(service.healthy for service in services if service.name == "connect") and services:
             services += self._capturing.status()
-        return services
+        return [self._with_progress(service) for service in services]

@@ -13,6 +13,7 @@ from jgo.maven import MavenContext
 
 KAFKA = "4.3.1"
 DEBEZIUM = "3.6.3.Final"
+SPARK = "4.2.0"
 # Its newest release; another one may hold other jars: see labkit/stack/debezium_server.txt.
 DEBEZIUM_SERVER = "3.6.0.Final"
 ROOTS = {
@@ -28,6 +29,13 @@ ROOTS = {
 SINGLE = {
     "debezium": [f"io.debezium:debezium-connector-postgres:{DEBEZIUM}:plugin:tar.gz"],
     "debezium-server": [f"io.debezium:debezium-server-dist:{DEBEZIUM_SERVER}::tar.gz"],
+    # What pyspark's own jars lack of the connector's dependencies.
+    "spark": [
+        f"org.apache.spark:spark-sql-kafka-0-10_2.13:{SPARK}",
+        f"org.apache.spark:spark-token-provider-kafka-0-10_2.13:{SPARK}",
+        "org.apache.kafka:kafka-clients:3.9.2",
+        "org.apache.commons:commons-pool2:2.13.1",
+    ],
     "ecj": ["org.eclipse.jdt:ecj:3.38.0"],
     "junit": ["org.junit.platform:junit-platform-console-standalone:1.11.4"],
 }

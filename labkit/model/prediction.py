@@ -1,8 +1,9 @@
 """The prediction: what the model said of one change event, as recorded in Kafka."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labkit.capture.event import Operation
+from labkit.capture.event import ChangeEvent, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Prediction:
         read_ms: When the scorer had read it.
         predicted_ms: When the network had answered.
         continual: The digit that the continually trained copy of the model said, before it learned this one; None for
-            a delete.
+            a delete, and where an engine scores, which has no such copy.
     """
 
     table: str
@@ -47,3 +48,43 @@ class Prediction:
     read_ms: float
     predicted_ms: float
     continual: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        event: ChangeEvent,
+        probabilities: Sequence[float],
+        model_version: str,
+        read_ms: float,
+        predicted_ms: float,
+        *,
+        continual: int | None = None,
+    ) -> "Prediction":
+        """What a model said of a change event: the most probable digit, the first of equals.
+
+        Args:
+            event: The change event.
+            probabilities: Ten, digit 0 first; none for a delete.
+            model_version: As of the attributes, as are the others.
+            read_ms: When the event had been read.
+            predicted_ms: When the model had answered.
+            continual: What the continually trained copy said; None where there is none.
+        """
+        return cls(
+            table=event.table,
+            row_id=event.row_id,
+            operation=event.operation,
+            label=event.label,
+            predicted=probabilities.index(max(probabilities)) if probabilities else None,
+            probabilities=tuple(probabilities),
+            model_version=model_version,
+            lsn=event.lsn,
+            partition=event.partition,
+            offset=event.offset,
+            committed_ms=event.committed_ms,
+            captured_ms=event.captured_ms,
+            recorded_ms=event.recorded_ms,
+            read_ms=read_ms,
+            predicted_ms=predicted_ms,
+            continual=continual,
+        )

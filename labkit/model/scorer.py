@@ -19,24 +19,22 @@ from labkit.errors import LabError
 from labkit.model.continual import ContinualModel
 from labkit.model.inference import compile_predict
 from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import decode_prediction, encode_prediction, is_reset
+from labkit.model.prediction_records import encode_prediction
+from labkit.model.resume import resume_positions
 from labkit.model.store import ModelStore
-from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_topic
-from labkit.stream.events import NotADigitError, decode_event
+from labkit.settings import PREDICTIONS_TOPIC
+from labkit.stream.events import decode_events
 from labkit.stream.reading import open_reader
-from labkit.stream.topics import CLIENT, offset_range
+from labkit.stream.topics import CLIENT
 
 log = logging.getLogger(__name__)
 
-EVENTS_TOPIC = table_topic(BYTES_PREFIX, TEST_TABLE)
 GROUP = "labkit-scorer"
 """The consumer group whose committed offsets tell how far scoring is."""
 MAX_BATCH = 512
 RETRY_S = 0.5
 RELEARNED = 2000
 """Offsets before the next event that the continual model learns again after a restart."""
-TAIL = 50
-"""How many of the newest predictions are looked at for where to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +140,13 @@ class Scorer:
             try:
                 while (reader.position(partition) or 0) < position:
                     records = reader.poll(timeout_ms=500).get(partition, [])
-                    models.learn(_decode([record for record in records if record.offset < position]))
+                    models.learn(decode_events([record for record in records if record.offset < position]))
             finally:
                 reader.close()
 
     def _score(self, records: Sequence[ConsumerRecord], producer: KafkaProducer) -> None:
         read_ms = time.time() * 1000
-        events = _decode(records)
+        events = decode_events(records)
         models = self._current_models()
         answers = models.predict(events)
         predicted_ms = time.time() * 1000
@@ -184,74 +182,13 @@ class Scorer:
         self._current_models()
 
 
-def resume_positions(servers: str) -> dict[TopicPartition, int]:
-    """Where to go on: behind the last event that has a recorded prediction, in each partition.
-
-    Raises:
-        LabError: A topic is missing, or the broker is away.
-    """
-    positions = {partition: first for partition, (first, _) in offset_range(servers, EVENTS_TOPIC).items()}
-    for partition, (first, end) in offset_range(servers, PREDICTIONS_TOPIC).items():
-        source = TopicPartition(EVENTS_TOPIC, partition.partition)
-        scored = _last_scored_offset(servers, partition, first, end)
-        if scored is not None and source in positions:
-            positions[source] = scored + 1
-    return positions
-
-
-def _last_scored_offset(servers: str, partition: TopicPartition, first: int, end: int) -> int | None:
-    """Event offset in the newest prediction of a partition; records that are no predictions are passed over."""
-    stop = end
-    while stop > first:
-        start = max(first, stop - TAIL)
-        found: int | None = None
-        reader = open_reader(servers, {partition: start})
-        try:
-            while (reader.position(partition) or 0) < stop:
-                for record in reader.poll(timeout_ms=500).get(partition, []):
-                    if record.offset < stop and not is_reset(record):
-                        try:
-                            found = decode_prediction(record).offset
-                        except LabError as error:
-                            log.warning("%s", error)
-        finally:
-            reader.close()
-        if found is not None:
-            return found
-        stop = start
-    return None
-
-
-def _decode(records: Sequence[ConsumerRecord]) -> list[ChangeEvent]:
-    events: list[ChangeEvent] = []
-    for record in records:
-        try:
-            events.append(decode_event(record))
-        except NotADigitError as error:
-            log.warning("%s", error)
-    return events
-
-
 def _prediction(
     event: ChangeEvent, answer: Answer | None, version: str, read_ms: float, predicted_ms: float
 ) -> Prediction:
-    return Prediction(
-        table=event.table,
-        row_id=event.row_id,
-        operation=event.operation,
-        label=event.label,
-        predicted=None if answer is None else int(answer.probabilities.argmax()),
-        probabilities=() if answer is None else tuple(float(value) for value in answer.probabilities),
-        model_version=version,
-        lsn=event.lsn,
-        partition=event.partition,
-        offset=event.offset,
-        committed_ms=event.committed_ms,
-        captured_ms=event.captured_ms,
-        recorded_ms=event.recorded_ms,
-        read_ms=read_ms,
-        predicted_ms=predicted_ms,
-        continual=None if answer is None else answer.continual,
+    if answer is None:
+        return Prediction.of(event, (), version, read_ms, predicted_ms)
+    return Prediction.of(
+        event, answer.probabilities.tolist(), version, read_ms, predicted_ms, continual=answer.continual
     )
 
 

@@ -1,5 +1,7 @@
 """From a Kafka record of the bytes route to a change event."""
 
+import logging
+from collections.abc import Iterable
 from typing import Any, cast
 
 from kafka.consumer.fetcher import ConsumerRecord
@@ -7,6 +9,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labkit.capture.event import OPERATION_NAMES, ChangeEvent
 from labkit.digits import PIXELS
 from labkit.errors import LabError
+
+log = logging.getLogger(__name__)
 
 
 class NotADigitError(LabError):
@@ -55,6 +59,17 @@ def decode_event(record: ConsumerRecord) -> ChangeEvent:
             f"record {record.topic}[{record.partition}]@{record.offset} is no digit: {_reason(error)}",
             "it is passed over; find out who else writes to this topic",
         ) from error
+
+
+def decode_events(records: Iterable[ConsumerRecord]) -> list[ChangeEvent]:
+    """Decode records of the bytes route. One that is no change event of a digit is logged and passed over."""
+    events: list[ChangeEvent] = []
+    for record in records:
+        try:
+            events.append(decode_event(record))
+        except NotADigitError as error:
+            log.warning("%s", error)
+    return events
 
 
 def _digit(label: bytes | None) -> int | None:

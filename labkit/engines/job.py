@@ -1,0 +1,118 @@
+"""An engine's scoring job as a child of `labkit score`: started, given the newest model, and stopped with it."""
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
+
+from labkit.engines.catalog import LOCAL, Engine
+from labkit.engines.environment import EngineEnvironment
+from labkit.engines.options import ONLY_HERE, JobOptions
+from labkit.engines.progress import PROGRESS, job_folder
+from labkit.errors import LabError
+from labkit.model.store import ModelStore
+from labkit.settings import CHECKOUT, Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""Between two looks whether a newer model was published."""
+STOP_S = 15.0
+"""How long a job may take to end its micro-batch; supervisor's patience is longer."""
+
+
+def check_memory(engine: Engine) -> None:
+    """See that there is memory for an engine's job.
+
+    Raises:
+        LabError: There is too little.
+    """
+    free_mib = psutil.virtual_memory().available / 2**20
+    if free_mib < engine.memory_mib:
+        raise LabError(
+            f"{engine.title} wants {engine.memory_mib} MiB of memory, and {free_mib:.0f} MiB are free",
+            f"end other programs, or score without it: labkit engine use {LOCAL}",
+        )
+
+
+def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop: threading.Event) -> None:
+    """Run an engine's scoring job until told to stop, and hand it each model that is published.
+
+    Args:
+        engine: Which.
+        master: Where it runs: ``local[2]``, or the address of a cluster.
+        servers: Kafka's bootstrap servers.
+        settings: The lab's.
+        stop: Set to end it.
+
+    Raises:
+        LabError: The engine is not installed, there is too little memory, or the job has ended by itself.
+    """
+    environment = EngineEnvironment(engine, settings)
+    environment.check()
+    check_memory(engine)
+    store = ModelStore(settings.home / "models")
+    folder = job_folder(settings, engine)
+    folder.mkdir(parents=True, exist_ok=True)
+    if store.current_version() is None:
+        log.info("waiting for a model to be published")
+    while not (version := _export(store, folder / "models")):
+        if stop.wait(LOOK_S):
+            return
+    options = JobOptions(
+        servers=servers,
+        master=master,
+        jars=tuple(environment.jars),
+        models=folder / "models",
+        checkpoint=folder / "checkpoint",
+        progress=folder / PROGRESS,
+    )
+    # A job whose starter was killed may need a moment to end: two at once would hinder each other.
+    with FileLock(folder / "job.lock"), _started(environment, options) as job:
+        while job.poll() is None and not stop.wait(LOOK_S):
+            if store.current_version() != version:
+                version = _export(store, folder / "models")
+        if job.poll() is not None:
+            raise LabError(f"{engine.title}'s job has ended with {job.returncode}", "labkit logs scorer")
+
+
+def _export(store: ModelStore, folder: Path) -> str | None:
+    # Imports TensorFlow, which an engine's job and the one who waits for it need only for this moment.
+    from labkit.engines.portable import export_current
+
+    return None if store.current_version() is None else export_current(store, folder)
+
+
+@contextmanager
+def _started(environment: EngineEnvironment, options: JobOptions) -> Generator[subprocess.Popen[bytes]]:
+    own = {
+        "PYTHONPATH": str(CHECKOUT),
+        "JAVA_HOME": str(environment.java_home),
+        "PYSPARK_PYTHON": str(environment.python),
+        **ONLY_HERE,
+    }
+    job = subprocess.Popen(
+        [str(environment.python), "-m", environment.engine.module, options.model_dump_json()],
+        stdin=subprocess.PIPE,  # Closed by the system where this process is killed: the job ends, too.
+        env=os.environ | own,
+    )
+    try:
+        yield job
+    finally:
+        deadline = time.monotonic() + STOP_S
+        if job.poll() is None:
+            job.send_signal(signal.SIGTERM)
+        while job.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if job.poll() is None:
+            log.warning("the job did not stop within %.0f s", STOP_S)
+            job.kill()
+        job.wait()

@@ -1,0 +1,33 @@
+"""What an engine's job is told by the one who starts it."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from labkit.settings import LOOPBACK
+
+
+class JobOptions(BaseModel):
+    """What a scoring job is told, as one JSON argument.
+
+    Attributes:
+        servers: Kafka's bootstrap servers.
+        master: Where the engine runs: ``local[2]``, or the address of a cluster.
+        jars: What the engine's own packages lack.
+        models: Folder of the portable models, see `labkit.engines.portable`.
+        checkpoint: Folder of the engine's own record of how far it is.
+        progress: File in which the job tells how it is.
+        most_at_once: Change events in one micro-batch, at most.
+    """
+
+    servers: str
+    master: str = "local[2]"
+    jars: tuple[Path, ...] = ()
+    models: Path
+    checkpoint: Path
+    progress: Path
+    most_at_once: int = Field(default=5000, ge=1)
+
+
+ONLY_HERE = {"SPARK_LOCAL_IP": LOOPBACK}
+"""Environment of every job: its own servers listen on this machine alone."""

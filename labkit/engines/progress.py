@@ -1,0 +1,50 @@
+"""How an engine's job is, as it tells itself, in a file of the lab's folder."""
+
+import os
+import time
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from labkit.engines.catalog import Engine
+from labkit.settings import Settings
+
+PROGRESS = "progress.json"
+
+
+class Progress(BaseModel):
+    """How a job is.
+
+    Attributes:
+        events: Change events scored since its start.
+        lag: Change events that wait.
+        checkpoint_s: When it last noted how far it is, seconds since the Unix epoch.
+    """
+
+    events: int = 0
+    lag: int = 0
+    checkpoint_s: float = Field(default_factory=time.time)
+
+    def write(self, path: Path) -> None:
+        """Leave it for `labkit status`; a reader sees the old one or the new."""
+        staging = path.with_suffix(".new")
+        staging.write_text(self.model_dump_json())
+        os.replace(staging, path)
+
+    @property
+    def words(self) -> str:
+        """In one line."""
+        return f"lag {self.lag}, checkpoint {max(0.0, time.time() - self.checkpoint_s):.0f} s ago"
+
+
+def job_folder(settings: Settings, engine: Engine) -> Path:
+    """What an engine keeps of this lab: its checkpoint, its models, and how its job is."""
+    return settings.home / "engines" / engine.name
+
+
+def read_progress(settings: Settings, engine: Engine) -> Progress | None:
+    """How an engine's job is, as it told last; None before it did."""
+    try:
+        return Progress.model_validate_json((job_folder(settings, engine) / PROGRESS).read_text())
+    except (OSError, ValueError):
+        return None

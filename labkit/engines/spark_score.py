@@ -1,0 +1,237 @@
+"""The scoring job on Spark: Structured Streaming from the change events in Kafka to predictions in Kafka.
+
+It runs in Spark's own environment. Each micro-batch is predicted on the executors by a vectorised pandas UDF, and its
+predictions are written in one Kafka transaction. So after a crash the predictions topic holds whole micro-batches, and
+says by itself up to which event: what Spark then hands out again is left out.
+"""
+
+# Spark's packages are in its own environment, not in the one that is checked.
+# pyright: reportMissingImports=false
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from kafka import KafkaProducer
+from kafka.structs import TopicPartition
+from pyspark.ml.functions import predict_batch_udf
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import col
+from pyspark.sql.functions import unix_millis as to_millis
+from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.types import ArrayType, FloatType
+
+from labkit.engines.lite import make_predict, read_current
+from labkit.engines.options import JobOptions
+from labkit.engines.progress import Progress
+from labkit.errors import LabError
+from labkit.model.prediction import Prediction
+from labkit.model.prediction_records import encode_prediction
+from labkit.model.resume import EVENTS_TOPIC, resume_positions
+from labkit.settings import PREDICTIONS_TOPIC
+from labkit.stream.events import decode_events
+from labkit.stream.topics import CLIENT
+
+log = logging.getLogger("labkit.engines.spark")
+
+TRANSACTIONAL_ID = "labkit-scorer-spark"
+"""Kafka ends what an earlier process of this name has left open, and refuses whatever that one still writes."""
+AT_A_TIME = 512
+"""Digits that the network gets at once."""
+
+
+class Record(NamedTuple):
+    """A Kafka record as Spark hands it out, under the names that kafka-python has for its parts."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+
+class SparkScorer:
+    """Scores one micro-batch after the other.
+
+    Args:
+        options: The job's.
+    """
+
+    def __init__(self, options: JobOptions) -> None:
+        self._options = options
+        self._producer = KafkaProducer(
+            bootstrap_servers=options.servers,
+            transactional_id=TRANSACTIONAL_ID,
+            delivery_timeout_ms=30_000,
+            request_timeout_ms=10_000,
+            **CLIENT,
+        )
+        self._producer.init_transactions()
+        # Only now: what an earlier process had left open has been ended.
+        self.positions = resume_positions(options.servers)
+        self._version, self._predict = "", None
+        self._progress = Progress()
+
+    def score(self, batch: DataFrame, _number: int) -> None:
+        """Predict a micro-batch and record its predictions, all of them or none."""
+        version, predict = self._current_model()
+        read_ms = time.time() * 1000
+        columns = batch.select(
+            "topic",
+            "partition",
+            "offset",
+            to_millis(col("timestamp")).alias("timestamp"),
+            "key",
+            "value",
+            "headers",
+            predict("value").alias("probabilities"),
+        )
+        answers: dict[tuple[int, int], Sequence[float]] = {}
+        records: list[Record] = []
+        for row in columns.collect():
+            place = TopicPartition(row.topic, row.partition)
+            if row.offset >= self.positions.get(place, 0):
+                answers[row.partition, row.offset] = row.probabilities
+                records.append(_record(row))
+        predicted_ms = time.time() * 1000
+        records.sort(key=lambda record: (record.partition, record.offset))
+        events = decode_events(records)  # pyright: ignore[reportArgumentType]
+        if events:
+            self._producer.begin_transaction()
+            for event in events:
+                probabilities = () if event.pixels is None else answers[event.partition, event.offset]
+                prediction = Prediction.of(event, probabilities, version, read_ms, predicted_ms)
+                self._producer.send(
+                    PREDICTIONS_TOPIC,
+                    key=str(event.row_id).encode(),
+                    value=encode_prediction(prediction),
+                    partition=event.partition,
+                )
+            self._producer.commit_transaction()
+        for record in records:
+            self.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        self._progress.events += len(events)
+
+    def tell(self, query: StreamingQuery) -> None:
+        """Write down how the job is."""
+        progress = query.lastProgress
+        if progress is not None:
+            waiting = progress["sources"][0]["metrics"].get("maxOffsetsBehindLatest", 0)
+            self._progress.lag = int(waiting)
+            self._progress.checkpoint_s = time.time() if query.isActive else self._progress.checkpoint_s
+        self._progress.write(self._options.progress)
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        self._producer.close(timeout=1)
+
+    def _current_model(self) -> tuple[str, Callable[[str], Any]]:
+        version, model = read_current(self._options.models)
+        if self._predict is None or version != self._version:
+            # The model itself travels with the function, so that executors on other machines need no file.
+            self._predict = predict_batch_udf(
+                partial(make_predict, model), return_type=ArrayType(FloatType()), batch_size=AT_A_TIME
+            )
+            self._version = version
+            log.info("scoring with model %s", version)
+        return self._version, self._predict
+
+
+def _record(row: Any) -> Record:
+    headers = [(header.key, None if header.value is None else bytes(header.value)) for header in row.headers or ()]
+    key, value = (None if part is None else bytes(part) for part in (row.key, row.value))
+    return Record(row.topic, row.partition, row.offset, row.timestamp, key, value, headers)
+
+
+def open_session(options: JobOptions) -> SparkSession:
+    """Spark, with what it needs to read Kafka."""
+    return (
+        SparkSession.builder.master(options.master)
+        .appName("labkit: scoring digits")
+        .config("spark.jars", ",".join(map(str, options.jars)))
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.memory", "512m")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(AT_A_TIME))
+        # A micro-batch leaves two small files; a lab needs no long past of them.
+        .config("spark.sql.streaming.minBatchesToRetain", "10")
+        .config("spark.sql.streaming.metricsEnabled", "false")
+        .getOrCreate()
+    )
+
+
+def start(spark: SparkSession, scorer: SparkScorer, options: JobOptions) -> StreamingQuery:
+    """Start scoring from where the predictions topic ends, or from Spark's own checkpoint where that is older."""
+    starting = {EVENTS_TOPIC: {str(place.partition): offset for place, offset in scorer.positions.items()}}
+    events = (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", options.servers)
+        .option("kafka.isolation.level", "read_committed")
+        .option("subscribe", EVENTS_TOPIC)
+        .option("startingOffsets", json.dumps(starting))
+        .option("includeHeaders", "true")
+        .option("maxOffsetsPerTrigger", options.most_at_once)
+        .load()
+    )
+    return events.writeStream.foreachBatch(scorer.score).option("checkpointLocation", str(options.checkpoint)).start()
+
+
+def run(options: JobOptions, stop: threading.Event) -> None:
+    """Score until told to stop.
+
+    Raises:
+        LabError: A topic is missing, or the broker is away.
+    """
+    scorer = SparkScorer(options)
+    spark = open_session(options)
+    spark.sparkContext.setLogLevel("ERROR")
+    query = start(spark, scorer, options)
+    log.info("scoring on Spark at %s", options.master)
+    try:
+        while query.isActive and not stop.wait(0.5):
+            scorer.tell(query)
+        if query.isActive:
+            query.stop()
+        elif (error := query.exception()) is not None:
+            raise LabError(f"Spark's job has ended: {str(error).splitlines()[0]}", "labkit logs scorer")
+    finally:
+        scorer.tell(query)
+        scorer.close()
+        spark.stop()
+
+
+def _end_with_the_starter() -> None:
+    # Whoever started this job holds the other end of its standard input; killed, it closes that.
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def main() -> None:
+    """The job's process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("kafka", "py4j"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    threading.Thread(target=_end_with_the_starter, daemon=True).start()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        run(JobOptions.model_validate_json(sys.argv[1]), stop)
+    except LabError as error:
+        log.error("%s; %s", error.problem, error.fix)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
