@@ -16,6 +16,7 @@ from labkit.digits import Disturbance, load_digits
 from labkit.engines.catalog import LOCAL, find_engine
 from labkit.engines.choice import EngineChoice, choose_engine, chosen_engine
 from labkit.engines.environment import EngineEnvironment
+from labkit.engines.export import current_version
 from labkit.engines.progress import read_progress
 from labkit.errors import LabError
 from labkit.ledger import Ledger, take_ledger
@@ -308,7 +309,7 @@ class Lab:
 
     def _has_model(self) -> bool:
         """Whether a model has been published: read from its note, without loading TensorFlow."""
-        return (self.settings.home / "models" / "current").is_file()
+        return current_version(self.settings.home / "models") is not None
 
     def insert(self, pixels: npt.NDArray[np.uint8], label: int | None) -> int:
         """Insert one digit into ``mnist_test``; returns its row id."""

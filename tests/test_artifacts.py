@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.engines.catalog import ENGINES
 from labkit.errors import LabError
 from labkit.stack import debezium_server
 from labkit.stack.artifacts import LOCK_FILE, RUNTIME_GROUPS, Artifact, ArtifactCache, locked, sha256
@@ -33,7 +34,8 @@ def leftovers(cache: ArtifactCache) -> list[str]:
 
 def test_lock_is_whole() -> None:
     groups = tomllib.loads(LOCK_FILE.read_text())
-    assert {*RUNTIME_GROUPS, debezium_server.GROUP, "junit"} == groups.keys()
+    engines = {engine.jars for engine in ENGINES.values()}
+    assert {*RUNTIME_GROUPS, debezium_server.GROUP, *engines, "junit"} == groups.keys()
     artifacts = [artifact for group in groups for artifact in locked(group)]
     assert all(re.fullmatch("[0-9a-f]{64}", artifact.sha256) and artifact.size > 0 for artifact in artifacts)
     assert len({artifact.filename for artifact in artifacts}) == len({artifact.coordinate for artifact in artifacts})

@@ -7,7 +7,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Generator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
@@ -15,10 +17,10 @@ from filelock import FileLock
 
 from labkit.engines.catalog import LOCAL, Engine
 from labkit.engines.environment import EngineEnvironment
+from labkit.engines.export import current_version, export_current
 from labkit.engines.options import ONLY_HERE, JobOptions
 from labkit.engines.progress import PROGRESS, job_folder
 from labkit.errors import LabError
-from labkit.model.store import ModelStore
 from labkit.settings import CHECKOUT, Settings
 
 log = logging.getLogger(__name__)
@@ -59,14 +61,15 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
     environment = EngineEnvironment(engine, settings)
     environment.check()
     check_memory(engine)
-    store = ModelStore(settings.home / "models")
+    models = settings.home / "models"
     folder = job_folder(settings, engine)
     folder.mkdir(parents=True, exist_ok=True)
-    if store.current_version() is None:
+    if current_version(models) is None:
         log.info("waiting for a model to be published")
-    while not (version := _export(store, folder / "models")):
+    while current_version(models) is None:
         if stop.wait(LOOK_S):
             return
+    version = _export(models, folder / "models")
     options = JobOptions(
         servers=servers,
         master=master,
@@ -78,17 +81,16 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
     # A job whose starter was killed may need a moment to end: two at once would hinder each other.
     with FileLock(folder / "job.lock"), _started(environment, options) as job:
         while job.poll() is None and not stop.wait(LOOK_S):
-            if store.current_version() != version:
-                version = _export(store, folder / "models")
+            if current_version(models) != version:
+                version = _export(models, folder / "models")
         if job.poll() is not None:
             raise LabError(f"{engine.title}'s job has ended with {job.returncode}", "labkit logs scorer")
 
 
-def _export(store: ModelStore, folder: Path) -> str | None:
-    # Imports TensorFlow, which an engine's job and the one who waits for it need only for this moment.
-    from labkit.engines.portable import export_current
-
-    return None if store.current_version() is None else export_current(store, folder)
+def _export(store: Path, folder: Path) -> str | None:
+    """Write the newest model in portable form, in a process of its own: TensorFlow's half a gigabyte goes with it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(export_current, store, folder).result()
 
 
 @contextmanager

