@@ -188,6 +188,12 @@ class Endpoints(BaseModel):
     capture_password: str = Field(repr=False)
 
     @property
+    def ports(self) -> set[int]:
+        """Every port that a server of this lab listens on."""
+        found = {self.postgres_port, self.kafka_port, self.connect_port, *self.server_ports.values()}
+        return found if self.kafka_controller_port is None else {*found, self.kafka_controller_port}
+
+    @property
     def kafka(self) -> str:
         """Kafka's bootstrap server, ``host:port``."""
         return f"{self.kafka_host}:{self.kafka_port}"

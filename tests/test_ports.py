@@ -2,11 +2,15 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from labkit.errors import LabError
-from labkit.stack.ports import TRIES, free_port, is_free
+from labkit.settings import Endpoints, Settings, write_endpoints
+from labkit.stack.home import prepare_home
+from labkit.stack.keeper import Keeper, Program
+from labkit.stack.ports import TRIES, free_port, held_by_other_labs, is_free
 
 
 @pytest.fixture
@@ -59,3 +63,29 @@ def test_a_hundred_taken_ports_are_an_error_that_names_them() -> None:
 def test_the_search_ends_with_the_last_port() -> None:
     with pytest.raises(LabError, match="ports 65530 to 65535 are all taken"):
         free_port(65530, range(65530, 65536))
+
+
+def test_a_lab_that_is_up_keeps_its_ports_while_its_servers_are_down(tmp_path: Path) -> None:
+    one, other = (Settings(home=tmp_path / name) for name in ("one", "other"))
+    prepare_home(one)
+    endpoints = Endpoints(
+        postgres_port=20001,
+        kafka_port=20002,
+        kafka_controller_port=20003,
+        connect_port=20004,
+        source_port=20001,
+        server_ports={"server-csv": 20005},
+        admin_password="a",
+        capture_password="c",
+    )
+    write_endpoints(one, endpoints)
+    assert not held_by_other_labs(other) & endpoints.ports, "a lab that is down holds none"
+    keeper = Keeper(one)
+    keeper.start([Program("idle", ["sleep", "60"])])
+    try:
+        assert endpoints.ports == {20001, 20002, 20003, 20004, 20005}
+        assert held_by_other_labs(other) >= endpoints.ports
+        assert not held_by_other_labs(one) & endpoints.ports, "its own it may take again"
+    finally:
+        keeper.stop(lambda _: None)
+    assert not held_by_other_labs(other) & endpoints.ports

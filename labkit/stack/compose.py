@@ -32,7 +32,7 @@ from labkit.stack.compose_environment import COMPOSE_FILE, SAMPLE, environment_f
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
 from labkit.stack.kafka import JAVA
 from labkit.stack.keeper import Keeper, scorer_program
-from labkit.stack.ports import choose_port, free_port
+from labkit.stack.ports import choose_port, free_port, held_by_other_labs
 
 FIRST = ("postgres", "kafka")
 """The others wait for these."""
@@ -115,9 +115,10 @@ class ComposeStack:
             with FileLock(self.settings.cache_dir / "ports.lock"):
                 endpoints = self._start_servers(client, plugins, report)
                 health.wait(endpoints, self.settings.start_timeout_s, self.log, report)
-            if not self._keeper.running:
-                self._keeper.stop_orphans()
-                self._keeper.start([scorer_program(self.settings)])
+                # While it runs, other labs leave this one's ports alone.
+                if not self._keeper.running:
+                    self._keeper.stop_orphans()
+                    self._keeper.start([scorer_program(self.settings)])
             return endpoints
 
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:
@@ -311,6 +312,7 @@ class ComposeStack:
     def _choose_endpoints(self, client: DockerClient, refused: Collection[int], report: Report) -> Endpoints:
         with _errors_explained():
             containers = self._containers(client)
+        refused = {*refused, *held_by_other_labs(self.settings)}
         chosen: dict[str, int] = {}
         for field, (service, inner) in PUBLISHED.items():
             held = _published(containers.get(service), inner)

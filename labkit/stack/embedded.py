@@ -22,7 +22,7 @@ from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
 from labkit.stack.keeper import Keeper, Program, scorer_program
-from labkit.stack.ports import choose_port, free_port
+from labkit.stack.ports import choose_port, free_port, held_by_other_labs
 
 SERVERS = ("postgres", "kafka", "connect")
 """Started together, without Connect where Debezium Server captures. The rest starts once there is something for it."""
@@ -166,14 +166,16 @@ class EmbeddedStack:
         ]
 
     def _choose_endpoints(self, report: Report) -> Endpoints:
+        others = held_by_other_labs(self.settings)
         chosen: dict[str, int] = {}
         for field in ("postgres_port", "kafka_port", "kafka_controller_port", "connect_port"):
             unused = field == "connect_port" and self._capture == "server"
             tell = (lambda _: None) if unused else report
-            chosen[field] = choose_port(field, int(getattr(self.settings, field)), chosen.values(), tell)
+            taken = [*chosen.values(), *others]
+            chosen[field] = choose_port(field, int(getattr(self.settings, field)), taken, tell)
         servers: dict[str, int] = {}
         for name in debezium_server.names() if self._capture == "server" else ():
-            taken = [*chosen.values(), *servers.values()]
+            taken = [*chosen.values(), *servers.values(), *others]
             servers[name] = free_port(self.settings.server_port, taken)
         return Endpoints(
             stack=self.name,

@@ -32,6 +32,9 @@ STATES = {
 }
 LOG_SIZE = "4MB"
 STOP_TIMEOUT_S = 60.0
+CONFIG = "supervisord.conf"
+"""In a lab's folder."""
+SUPERVISOR_ARGUMENTS = ["-m", "supervisor.supervisord", "-c"]
 SCORER_ARGUMENTS = ["-m", "labkit", "score"]
 
 
@@ -71,7 +74,7 @@ class Keeper:
 
     def __init__(self, settings: Settings) -> None:
         self._home = settings.home
-        self.config = settings.home / "supervisord.conf"
+        self.config = settings.home / CONFIG
         self._logs = settings.home / "logs"
         # A socket's path may have 107 bytes at most, which a deep clone would exceed.
         digest = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:10]
@@ -85,7 +88,7 @@ class Keeper:
         """
         self._write_config(programs)
         result = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config)],
+            [sys.executable, *SUPERVISOR_ARGUMENTS, str(self.config)],
             capture_output=True,
             text=True,
             cwd="/",
@@ -237,6 +240,11 @@ class Keeper:
         if program.environment:
             section["environment"] = ",".join(f"{name}={_quote(value)}" for name, value in program.environment)
         return section
+
+
+def supervisor_config(command: Sequence[str]) -> Path | None:
+    """The configuration of a lab's supervisor, by its command line; None where that is another program's."""
+    return Path(command[-1]) if list(command[1:-1]) == SUPERVISOR_ARGUMENTS else None
 
 
 def memory_mib(pid: int) -> float:

@@ -3,8 +3,12 @@
 import socket
 from collections.abc import Collection
 
+import psutil
+
 from labkit.errors import LabError
+from labkit.settings import Settings, load_endpoints
 from labkit.stack.base import Report
+from labkit.stack.keeper import CONFIG, supervisor_config
 
 TRIES = 100
 
@@ -57,3 +61,21 @@ def choose_port(name: str, wished: int, taken: Collection[int], report: Report) 
     if port != wished:
         report(f"{name.replace('_', ' ')} {wished} is taken; using {port}")
     return port
+
+
+def held_by_other_labs(settings: Settings) -> set[int]:
+    """Ports of this user's other labs that are up, whether or not somebody listens there now.
+
+    A server that was killed comes back at its port. A lab that took it meanwhile would get the other lab's clients,
+    and its Kafka Connect.
+    """
+    held: set[int] = set()
+    for process in psutil.process_iter(["cmdline"]):
+        config = supervisor_config(process.info["cmdline"] or [])
+        if config is None or config == settings.home / CONFIG:
+            continue
+        try:
+            held |= load_endpoints(settings.model_copy(update={"home": config.parent})).ports
+        except LabError:
+            continue  # Somebody else's lab, or one that has not chosen yet and waits for its turn.
+    return held
