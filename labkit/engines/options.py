@@ -15,7 +15,7 @@ class JobOptions(BaseModel):
         master: Where the engine runs: ``local[2]``, or the address of a cluster.
         jars: What the engine's own packages lack.
         models: Folder of the portable models, see `labkit.engines.export`.
-        checkpoint: Folder of the engine's own record of how far it is.
+        checkpoint: Folder of the engine's own record of how far it is, in this run.
         progress: File in which the job tells how it is.
         most_at_once: Change events in one micro-batch, at most.
     """

@@ -11,6 +11,7 @@ says by itself up to which event: what Spark then hands out again is left out.
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -171,7 +172,12 @@ def open_session(options: JobOptions) -> SparkSession:
 
 
 def start(spark: SparkSession, scorer: SparkScorer, options: JobOptions) -> StreamingQuery:
-    """Start scoring from where the predictions topic ends, or from Spark's own checkpoint where that is older."""
+    """Start scoring where the predictions topic ends.
+
+    That is authoritative: an earlier checkpoint could only be behind it, damaged, or of another version of Spark. So each
+    start begins a new one.
+    """
+    shutil.rmtree(options.checkpoint, ignore_errors=True)
     starting = {EVENTS_TOPIC: {str(place.partition): offset for place, offset in scorer.positions.items()}}
     events = (
         spark.readStream.format("kafka")
