@@ -60,6 +60,10 @@ class Record(NamedTuple):
     headers: list[tuple[str, bytes | None]]
 
 
+Answers = dict[tuple[int, int], Sequence[float]]
+"""By partition and offset of a change event, ten probabilities."""
+
+
 class SparkScorer:
     """Scores one micro-batch after the other.
 
@@ -86,6 +90,39 @@ class SparkScorer:
         """Predict a micro-batch and record its predictions, all of them or none."""
         version, predict = self._current_model()
         read_ms = time.time() * 1000
+        records, answers = self._collect(batch, predict)
+        predicted_ms = time.time() * 1000
+        events = decode_events(records)  # pyright: ignore[reportArgumentType]
+        predictions = [
+            Prediction.of(
+                event,
+                () if event.pixels is None else answers[event.partition, event.offset],
+                version,
+                read_ms,
+                predicted_ms,
+            )
+            for event in events
+        ]
+        self._record(predictions)
+        self.positions |= {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
+        self._progress.events += len(predictions)
+
+    def tell(self, query: StreamingQuery) -> None:
+        """Write down how the job is."""
+        progress = query.lastProgress
+        if progress is not None:
+            self._progress.lag = int(progress["sources"][0]["metrics"].get("maxOffsetsBehindLatest", 0))
+        commits = self._options.checkpoint / "commits"
+        if commits.is_dir():
+            self._progress.checkpoint_s = commits.stat().st_mtime  # A finished micro-batch leaves a file there.
+        self._progress.write(self._options.progress)
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        self._producer.close(timeout=1)
+
+    def _collect(self, batch: DataFrame, predict: Callable[[str], Any]) -> tuple[list[Record], Answers]:
+        """The records of a micro-batch that are not recorded yet, in order, and the probabilities of each."""
         columns = batch.select(
             "topic",
             "partition",
@@ -96,44 +133,27 @@ class SparkScorer:
             "headers",
             predict("value").alias("probabilities"),
         )
-        answers: dict[tuple[int, int], Sequence[float]] = {}
-        records: list[Record] = []
-        for row in columns.collect():
-            place = TopicPartition(row.topic, row.partition)
-            if row.offset >= self.positions.get(place, 0):
-                answers[row.partition, row.offset] = row.probabilities
-                records.append(_record(row))
-        predicted_ms = time.time() * 1000
-        records.sort(key=lambda record: (record.partition, record.offset))
-        events = decode_events(records)  # pyright: ignore[reportArgumentType]
-        if events:
-            self._producer.begin_transaction()
-            for event in events:
-                probabilities = () if event.pixels is None else answers[event.partition, event.offset]
-                prediction = Prediction.of(event, probabilities, version, read_ms, predicted_ms)
-                self._producer.send(
-                    PREDICTIONS_TOPIC,
-                    key=str(event.row_id).encode(),
-                    value=encode_prediction(prediction),
-                    partition=event.partition,
-                )
-            self._producer.commit_transaction()
-        for record in records:
-            self.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
-        self._progress.events += len(events)
+        new = (
+            row
+            for row in columns.collect()
+            if row.offset >= self.positions.get(TopicPartition(row.topic, row.partition), 0)
+        )
+        rows = sorted(new, key=lambda row: (row.partition, row.offset))
+        return [_record(row) for row in rows], {(row.partition, row.offset): row.probabilities for row in rows}
 
-    def tell(self, query: StreamingQuery) -> None:
-        """Write down how the job is."""
-        progress = query.lastProgress
-        if progress is not None:
-            waiting = progress["sources"][0]["metrics"].get("maxOffsetsBehindLatest", 0)
-            self._progress.lag = int(waiting)
-            self._progress.checkpoint_s = time.time() if query.isActive else self._progress.checkpoint_s
-        self._progress.write(self._options.progress)
-
-    def close(self) -> None:
-        """Let go of Kafka."""
-        self._producer.close(timeout=1)
+    def _record(self, predictions: Sequence[Prediction]) -> None:
+        """Write predictions in one transaction."""
+        if not predictions:
+            return
+        self._producer.begin_transaction()
+        for prediction in predictions:
+            self._producer.send(
+                PREDICTIONS_TOPIC,
+                key=str(prediction.row_id).encode(),
+                value=encode_prediction(prediction),
+                partition=prediction.partition,
+            )
+        self._producer.commit_transaction()
 
     def _current_model(self) -> tuple[str, Callable[[str], Any]]:
         version, model = read_current(self._options.models)
@@ -174,8 +194,8 @@ def open_session(options: JobOptions) -> SparkSession:
 def start(spark: SparkSession, scorer: SparkScorer, options: JobOptions) -> StreamingQuery:
     """Start scoring where the predictions topic ends.
 
-    That is authoritative: an earlier checkpoint could only be behind it, damaged, or of another version of Spark. So each
-    start begins a new one.
+    That is authoritative: an earlier checkpoint could only be behind it, damaged, or of another version of Spark. So
+    each start begins a new one.
     """
     shutil.rmtree(options.checkpoint, ignore_errors=True)
     starting = {EVENTS_TOPIC: {str(place.partition): offset for place, offset in scorer.positions.items()}}
