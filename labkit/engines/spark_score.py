@@ -139,7 +139,7 @@ class SparkScorer:
             if row.offset >= self.positions.get(TopicPartition(row.topic, row.partition), 0)
         )
         rows = sorted(new, key=lambda row: (row.partition, row.offset))
-        return [_record(row) for row in rows], {(row.partition, row.offset): row.probabilities for row in rows}
+        return [_as_record(row) for row in rows], {(row.partition, row.offset): row.probabilities for row in rows}
 
     def _record(self, predictions: Sequence[Prediction]) -> None:
         """Write predictions in one transaction."""
@@ -167,7 +167,7 @@ class SparkScorer:
         return self._version, self._predict
 
 
-def _record(row: Any) -> Record:
+def _as_record(row: Any) -> Record:
     headers = [(header.key, None if header.value is None else bytes(header.value)) for header in row.headers or ()]
     key, value = (None if part is None else bytes(part) for part in (row.key, row.value))
     return Record(row.topic, row.partition, row.offset, row.timestamp, key, value, headers)

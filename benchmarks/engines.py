@@ -1,0 +1,222 @@
+"""What scores, side by side: the lab's own scorer and each engine that is installed, on the same digits.
+
+    .venv/bin/python -m benchmarks.engines --digits 50000
+
+Each has its turn in a lab of its own, with the same network. A prediction counts when it is in Kafka. It prints the
+figures as JSON and writes a table to docs/engines.md. It exits with 1 where two of them predicted a row differently, or
+where a ledger does not balance.
+"""
+
+import datetime
+import json
+import os
+import platform
+import signal
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from labkit import Lab, LabError
+from labkit.digits import Digits, load_digits
+from labkit.engines.catalog import ENGINES, LOCAL
+from labkit.engines.environment import EngineEnvironment
+from labkit.model.network import build_network
+from labkit.model.prediction import Prediction
+from labkit.model.prediction_records import decode_prediction
+from labkit.settings import CHECKOUT, PREDICTIONS_TOPIC, TEST_TABLE, Settings, load_settings
+from labkit.stack.keeper import memory_mib
+from labkit.stream.reading import read_to_present_end
+
+PATIENCE_S = 600.0
+RATE = 100.0
+"""Single digits a second, for the latency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured of one of them.
+
+    Attributes:
+        scores: ``local``, or the engine's name.
+        start_s: From its start until the first prediction is in Kafka, seconds.
+        p50_ms: Half of the single digits are predicted within this, from their commit, milliseconds.
+        p99_ms: So are 99 of 100.
+        digits_a_second: From the commit of many at once until their last prediction is in Kafka.
+        memory_mib: Resident memory of all its processes, after that.
+        recovery_s: From kill -9 until the first prediction by its successor, seconds.
+        balanced: Whether then every change was predicted once.
+    """
+
+    scores: str
+    start_s: float
+    p50_ms: float
+    p99_ms: float
+    digits_a_second: float
+    memory_mib: float
+    recovery_s: float
+    balanced: bool
+
+
+def recorded(lab: Lab) -> list[tuple[Prediction, float]]:
+    """All predictions, each with the milliseconds since the Unix epoch at which it was written to Kafka."""
+    return [
+        (decode_prediction(record), float(record.timestamp))
+        for record in read_to_present_end(lab.kafka, PREDICTIONS_TOPIC)
+    ]
+
+
+def all_scored(lab: Lab) -> None:
+    """Wait until every change has its prediction."""
+    lab.wait_until(lambda: lab.ledger().lost == 0, "every change is scored", PATIENCE_S)
+
+
+def scorer_pid(lab: Lab) -> int:
+    """The process that supervisor keeps."""
+    (pid,) = [status.pid for status in lab.stack.status() if status.name == "scorer"]
+    if pid is None:
+        raise LabError("nothing scores", "labkit status")
+    return pid
+
+
+def start_s(lab: Lab, scores: str) -> float:
+    """Let it score from now on, and wait for its first prediction."""
+    lab.stop_scorer()
+    row_id = lab.insert(np.zeros((28, 28), np.uint8), 0)
+    began = time.time()
+    lab.score_by(scores)
+    all_scored(lab)
+    return next(at for prediction, at in recorded(lab) if prediction.row_id == row_id) / 1000 - began
+
+
+def latencies_ms(lab: Lab, seconds: float) -> list[float]:
+    """From commit to prediction, of single digits at a steady rate, in ascending order."""
+    ids = set(lab.sender.send(int(RATE * seconds), RATE))
+    all_scored(lab)
+    return sorted(at - prediction.committed_ms for prediction, at in recorded(lab) if prediction.row_id in ids)
+
+
+def digits_a_second(lab: Lab, digits: Digits) -> float:
+    """Insert many digits in one transaction, and wait for their predictions."""
+    ids = set(lab.tables.copy(digits, TEST_TABLE))
+    all_scored(lab)
+    found = [(prediction.committed_ms, at) for prediction, at in recorded(lab) if prediction.row_id in ids]
+    return 1000 * len(found) / (max(at for _, at in found) - found[0][0])
+
+
+def recovery_s(lab: Lab) -> float:
+    """Kill it in the middle of a stream, and wait until its successor predicts and has caught up."""
+    lab.sender.start(50)
+    time.sleep(2)
+    before = len(recorded(lab))
+    killed = time.time()
+    os.kill(scorer_pid(lab), signal.SIGKILL)
+    # What it kept running ends within this; no successor starts as quickly.
+    by_its_successor = killed + 0.5
+    while not (news := [at / 1000 for _, at in recorded(lab)[before:] if at / 1000 > by_its_successor]):
+        if time.time() > killed + PATIENCE_S:
+            raise LabError(f"nobody has scored for {PATIENCE_S:.0f} s", "labkit logs scorer")
+        time.sleep(0.2)
+    lab.sender.stop()
+    all_scored(lab)
+    return min(news) - killed
+
+
+def measure(lab: Lab, scores: str, digits: Digits, seconds: float) -> tuple[Figures, Mapping[int, int | None]]:
+    """The figures of one, and what it predicted of each row."""
+    started = start_s(lab, scores)
+    latencies_ms(lab, 3)  # Warm.
+    latencies = latencies_ms(lab, seconds)
+    rate = digits_a_second(lab, digits)
+    pid = scorer_pid(lab)
+    memory = memory_mib(pid)
+    predicted = {prediction.row_id: prediction.predicted for prediction, _ in recorded(lab)}
+    recovery = recovery_s(lab)
+    figures = Figures(
+        scores=scores,
+        start_s=round(started, 1),
+        p50_ms=round(statistics.median(latencies), 1),
+        p99_ms=round(latencies[int(0.99 * len(latencies))], 1),
+        digits_a_second=round(rate),
+        memory_mib=round(memory),
+        recovery_s=round(recovery, 1),
+        balanced=lab.ledger().balanced,
+    )
+    return figures, predicted
+
+
+def table(all_figures: list[Figures], digits: int, equal: bool) -> str:
+    """The figures as a page."""
+    lines = [
+        "# What scores, side by side",
+        "",
+        f"Made by `.venv/bin/python -m benchmarks.engines --digits {digits}` on {datetime.date.today()}: "
+        f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. The servers, the sender "
+        "and what scores share them: compare the lines, not with another machine.",
+        "",
+        "| scores | start, s | p50, ms | p99, ms | digits a second | memory, MiB | after kill -9, s | balanced |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for figures in all_figures:
+        values = asdict(figures) | {"balanced": "yes" if figures.balanced else "no"}
+        lines.append("| " + " | ".join(str(value) for value in values.values()) + " |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "- start: from its start until its first prediction is in Kafka",
+            f"- p50, p99: from a digit's commit until its prediction is in Kafka, single digits at {RATE:.0f} a second",
+            f"- digits a second: {digits:,} digits in one transaction, from the commit to the last prediction in Kafka",
+            "- after kill -9: until the first prediction by its successor, in a stream of 50 digits a second",
+            "- balanced: afterwards every change was predicted, and none twice",
+            "",
+            f"Every row was predicted {'the same' if equal else 'NOT the same'} by all of them.",
+            "",
+        ]
+    )
+
+
+def main(
+    digits: Annotated[int, typer.Option(min=100, help="How many are inserted at once.")] = 50_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long single digits are sent.")] = 20,
+    output: Annotated[Path, typer.Option(help="Where the table is written.")] = CHECKOUT / "docs" / "engines.md",
+) -> None:
+    """Run it."""
+    settings = load_settings().model_copy(update={"home": load_settings().home / "benchmark"})
+    bundled = load_digits("bundled", "train")
+    repeated = np.resize(np.arange(len(bundled.labels)), digits)
+    many = Digits(bundled.images[repeated], bundled.labels[repeated], "bundled, repeated")
+    installed = [name for name, engine in ENGINES.items() if EngineEnvironment(engine, settings).installed]
+    results = [run_one(settings, scores, many, seconds) for scores in (LOCAL, *installed)]
+    all_figures = [figures for figures, _ in results]
+    equal = all(predicted == results[0][1] for _, predicted in results)
+    output.write_text(table(all_figures, digits, equal))
+    typer.echo(json.dumps([asdict(figures) for figures in all_figures], indent=2))
+    if not equal or not all(figures.balanced for figures in all_figures):
+        raise typer.Exit(1)
+
+
+def run_one(
+    settings: Settings, scores: str, digits: Digits, seconds: float
+) -> tuple[Figures, Mapping[int, int | None]]:
+    """Give one its turn, in a lab of its own."""
+    lab = Lab(settings)
+    lab.down(report=lambda _: None)
+    try:
+        lab.up(lambda line: typer.echo(line, err=True))
+        lab.capture()
+        lab.publish(build_network(seed=1))
+        found = measure(lab, scores, digits, seconds)
+        typer.echo(json.dumps(asdict(found[0])), err=True)
+        return found
+    finally:
+        lab.down(report=lambda _: None)
+
+
+if __name__ == "__main__":
+    typer.run(main)
