@@ -156,8 +156,8 @@ def table(all_figures: list[Figures], digits: int, equal: bool) -> str:
         "# What scores, side by side",
         "",
         f"Made by `.venv/bin/python -m benchmarks.engines --digits {digits}` on {datetime.date.today()}: "
-        f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. The servers, the sender "
-        "and what scores share them: compare the lines, not with another machine.",
+        f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. The servers, the "
+        "sender and what scores share them: compare the lines, not with another machine.",
         "",
         "| scores | start, s | p50, ms | p99, ms | digits a second | memory, MiB | after kill -9, s | balanced |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
