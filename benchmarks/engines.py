@@ -31,7 +31,8 @@ from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import decode_prediction
 from labkit.settings import CHECKOUT, PREDICTIONS_TOPIC, TEST_TABLE, Settings, load_settings
 from labkit.stack.keeper import memory_mib
-from labkit.stream.reading import read_to_present_end
+from labkit.stream.reading import open_reader, read_to_present_end
+from labkit.stream.topics import offset_range
 
 PATIENCE_S = 600.0
 RATE = 100.0
@@ -113,18 +114,22 @@ def recovery_s(lab: Lab) -> float:
     """Kill it in the middle of a stream, and wait until its successor predicts and has caught up."""
     lab.sender.start(50)
     time.sleep(2)
-    before = len(recorded(lab))
+    ends = {partition: end for partition, (_, end) in offset_range(lab.kafka, PREDICTIONS_TOPIC).items()}
+    reader = open_reader(lab.kafka, ends)
     killed = time.time()
     os.kill(scorer_pid(lab), signal.SIGKILL)
     # What it kept running ends within this; no successor starts as quickly.
     by_its_successor = killed + 0.5
-    while not (news := [at / 1000 for _, at in recorded(lab)[before:] if at / 1000 > by_its_successor]):
+    first: float | None = None
+    while first is None:
         if time.time() > killed + PATIENCE_S:
             raise LabError(f"nobody has scored for {PATIENCE_S:.0f} s", "labkit logs scorer")
-        time.sleep(0.2)
+        records = [record for batch in reader.poll(timeout_ms=200).values() for record in batch]
+        first = next((at for record in records if (at := record.timestamp / 1000) > by_its_successor), None)
+    reader.close()
     lab.sender.stop()
     all_scored(lab)
-    return min(news) - killed
+    return first - killed
 
 
 def measure(lab: Lab, scores: str, digits: Digits, seconds: float) -> tuple[Figures, Mapping[int, int | None]]:
