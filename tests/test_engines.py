@@ -28,7 +28,7 @@ from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import read_predictions
 from labkit.model.resume import EVENTS_TOPIC
 from labkit.model.store import ModelStore
-from labkit.settings import Settings, load_settings
+from labkit.settings import CHECKOUT, Settings, load_settings
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
 
@@ -128,7 +128,7 @@ def test_the_portable_model_says_what_tensorflow_says(spark: EngineEnvironment, 
         "values = np.array([image.tobytes() for image in np.load(folder / 'images.npy')] + [None, b'short'], object)\n"
         "np.save(folder / 'answers.npy', make_predict(model)(values))\n"
     )
-    subprocess.run([spark.python, "-c", code, tmp_path], check=True, env={"PYTHONPATH": str(Path.cwd())})
+    subprocess.run([spark.python, "-c", code, tmp_path], check=True, env={"PYTHONPATH": str(CHECKOUT)})
     answers = np.load(tmp_path / "answers.npy")
     assert answers.shape == (1002, 10)
     np.testing.assert_allclose(answers[:1000], compile_predict(network)(images), atol=1e-5)
