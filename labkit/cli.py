@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labkit.digits import check_disturbance
-from labkit.engines.catalog import ENGINES, LOCAL, find_engine
+from labkit.engines.catalog import ENGINES, LOCAL, check_master, find_engine
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.errors import LabError
@@ -224,7 +224,7 @@ def _score_kafka(the_lab: Lab, engine: str, master: str, stop: threading.Event) 
     if name != LOCAL:
         from labkit.engines.job import run_job
 
-        run_job(find_engine(name), place, the_lab.kafka, the_lab.settings, stop)
+        run_job(find_engine(name), check_master(place), the_lab.kafka, the_lab.settings, stop)
         return
     from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore

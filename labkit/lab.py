@@ -13,7 +13,7 @@ from labkit.capture.connect import ConnectClient
 from labkit.capturing import ByConnect, ByServer, Captured, Capturing
 from labkit.database import DigitTables
 from labkit.digits import Disturbance, load_digits
-from labkit.engines.catalog import LOCAL, find_engine
+from labkit.engines.catalog import LOCAL, check_master, find_engine
 from labkit.engines.choice import EngineChoice, choose_engine, chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version
@@ -370,13 +370,15 @@ class Lab:
             master: Where the engine runs: ``local[2]`` by default, or the address of a cluster.
 
         Raises:
-            LabError: There is no such engine, or it is not installed.
+            LabError: There is no such engine or place, the engine is not installed, or the lab is not up.
         """
+        choice = EngineChoice(engine=engine, **({"master": check_master(master)} if master else {}))
         if engine != LOCAL:
             EngineEnvironment(find_engine(engine), self.settings).check()
+        _ = self.endpoints  # Raises where the lab is not up.
         runs = self.stack.is_running("scorer")
         self.stop_scorer()
-        choose_engine(self.settings, EngineChoice(engine=engine, **({"master": master} if master else {})))
+        choose_engine(self.settings, choice)
         if runs or self._has_model():
             self.start_scorer()
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from labkit import Lab, LabError
 from labkit.cli import app
 from labkit.digits import load_digits
-from labkit.engines.catalog import ENGINES, Engine, find_engine
+from labkit.engines.catalog import ENGINES, Engine, check_master, find_engine
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import export_current
@@ -61,6 +61,24 @@ def test_an_engine_that_is_not_there_is_named() -> None:
         find_engine("spork")
     with pytest.raises(LabError, match="no engine 'x'.*one of spark"):
         find_engine("x")
+
+
+@pytest.mark.parametrize("master", ["", "local[two]", "spark://host", "http://host:7077", "local[2]; rm"])
+def test_a_place_where_no_engine_runs_is_refused(master: str) -> None:
+    with pytest.raises(LabError, match="cannot run at"):
+        check_master(master)
+
+
+@pytest.mark.parametrize("master", ["local", "local[2]", "local[*]", "spark://host-1.example:7077", "yarn"])
+def test_a_place_where_an_engine_runs_is_taken(master: str) -> None:
+    assert check_master(master) == master
+
+
+def test_a_lab_that_is_down_says_so(settings: Settings) -> None:
+    with pytest.raises(LabError, match="not running here"):
+        Lab(settings).score_by("local")
+    with pytest.raises(LabError, match="cannot run at 'nowhere'"):
+        Lab(settings).score_by("local", "nowhere")
 
 
 def test_one_that_is_not_installed_says_what_it_takes_and_how(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Which engines there are, and what each takes."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,3 +62,18 @@ def find_engine(name: str) -> Engine:
             f"there is no engine {name!r}", f"did you mean {near[0]!r}?" if near else f"one of {', '.join(ENGINES)}"
         )
     return ENGINES[name]
+
+
+MASTER = re.compile(r"local(\[(\d+|\*)\])?|spark://[\w.-]+:\d+|yarn|k8s://\S+")
+"""Where Spark can run, see https://spark.apache.org/docs/latest/submitting-applications.html#master-urls."""
+
+
+def check_master(master: str) -> str:
+    """Where an engine runs, as it was given.
+
+    Raises:
+        LabError: It is no such place.
+    """
+    if not MASTER.fullmatch(master):
+        raise LabError(f"an engine cannot run at {master!r}", "such as local[2] or spark://host:7077")
+    return master
