@@ -487,11 +487,17 @@ def test_a_restarted_kernel_is_told_and_brings_it_back(page: Page, scoring_lab: 
     page.get_by_role("button", name="Confirm Kernel Restart").click()
     left = page.locator(".labkit-dashboard.jupyter-widgets-disconnected")
     expect(left).to_be_visible(timeout=30_000)
-    assert "Run the cells from the top" in left.evaluate("left => getComputedStyle(left, '::before').content")
+    words = "part => getComputedStyle(part, '::before').content"
+    assert "Run the cells from the top" in left.evaluate(words)
+    parts = page.locator(".labkit-dashboard .labkit-grid > *")
+    expect(parts).to_have_count(5)
+    assert all("Run the cells from the top" in part.evaluate(words) for part in parts.all())
     bar = region(page, "samples and health")
     bar.get_by_role("button", name="Send samples").click()
     expect(bar.locator(".lk-status")).to_contain_text("the kernel was restarted", timeout=10_000)
     page.screenshot(path=PICTURES / "restarted.png")
+    parts.last.scroll_into_view_if_needed()
+    page.screenshot(path=PICTURES / "restarted-feed.png")
 
     page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     expect(left).to_have_count(0)
