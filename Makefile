@@ -75,5 +75,6 @@ lock:
 	$(COMPILE) pyproject.toml --extra setup -o requirements.txt
 	$(COMPILE) pyproject.toml --extra setup --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) labkit/engines/spark.in -o labkit/engines/spark.txt
+	$(COMPILE) labkit/engines/flink.in -o labkit/engines/flink.txt
 	echo "uv==0.13.9" | $(COMPILE) - -o requirements-uv.txt
 	.venv/bin/python tools/lock_artifacts.py

@@ -196,7 +196,7 @@ def main(
     bundled = load_digits("bundled", "train")
     repeated = np.resize(np.arange(len(bundled.labels)), digits)
     many = Digits(bundled.images[repeated], bundled.labels[repeated], "bundled, repeated")
-    installed = [name for name, engine in ENGINES.items() if EngineEnvironment(engine, settings).installed]
+    installed = [name for name, engine in ENGINES.items() if EngineEnvironment(engine.packages, settings).installed]
     results = [run_one(settings, scores, many, seconds) for scores in (LOCAL, *installed)]
     all_figures = [figures for figures, _ in results]
     equal = all(predicted == results[0][1] for _, predicted in results)

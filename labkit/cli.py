@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labkit.digits import check_disturbance
-from labkit.engines.catalog import ENGINES, LOCAL, check_master, find_engine
+from labkit.engines.catalog import ENGINES, LOCAL, check_master, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.errors import LabError
@@ -182,7 +182,9 @@ def score(
     source: Annotated[
         Literal["kafka", "http"], typer.Option("--from", help="Where change events come from: kafka or http.")
     ] = "kafka",
-    engine: Annotated[str, typer.Option(help="What scores: local or spark. By default what the lab scores with.")] = "",
+    engine: Annotated[
+        str, typer.Option(help="What scores: local, spark or flink-kafka. By default what the lab scores with.")
+    ] = "",
     master: Annotated[str, typer.Option(help="Where the engine runs, such as local[2] or spark://host:7077.")] = "",
 ) -> None:
     """Score change events until stopped. The lab's supervisor runs this; by hand it is for looking closer."""
@@ -224,7 +226,8 @@ def _score_kafka(the_lab: Lab, engine: str, master: str, stop: threading.Event) 
     if name != LOCAL:
         from labkit.engines.job import run_job
 
-        run_job(find_engine(name), check_master(place), the_lab.kafka, the_lab.settings, stop)
+        found = find_engine(name)
+        run_job(found, check_master(found, place), the_lab.kafka, the_lab.settings, stop)
         return
     from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore
@@ -241,23 +244,26 @@ def engine_list(as_json: AsJson = False) -> None:
         {
             "engine": engine.name,
             "title": engine.title,
-            "installed": EngineEnvironment(engine, settings).installed,
+            "made_of": engine.packages.title,
+            "installed": EngineEnvironment(engine.packages, settings).installed,
+            "install": f"labkit engine install {engine.packages.name}",
             "scores": engine.name == used,
-            "download_mib": engine.download_mib,
-            "disk_mib": engine.disk_mib,
+            "download_mib": engine.packages.download_mib,
+            "disk_mib": engine.packages.disk_mib,
         }
         for engine in ENGINES.values()
     ]
     if as_json:
         _print_json(found)
         return
-    table = Table("engine", "", "installed", "to fetch", "on disk", box=None)
-    table.add_row(f"{LOCAL}{' (scores)' if used == LOCAL else ''}", "the lab's own scorer", "✓", "", "")
+    table = Table("engine", "", "made of", "installed", "to fetch", "on disk", box=None)
+    table.add_row(f"{LOCAL}{' (scores)' if used == LOCAL else ''}", "the lab's own scorer", "", "✓", "", "")
     for row in found:
         table.add_row(
             f"{row['engine']}{' (scores)' if row['scores'] else ''}",
             str(row["title"]),
-            "✓" if row["installed"] else f"labkit engine install {row['engine']}",
+            str(row["made_of"]),
+            "✓" if row["installed"] else str(row["install"]),
             f"{row['download_mib']} MiB",
             f"{row['disk_mib']} MiB",
         )
@@ -265,24 +271,25 @@ def engine_list(as_json: AsJson = False) -> None:
 
 
 @engines.command(name="install")
-def engine_install(name: Annotated[str, typer.Argument(help="Such as spark.")]) -> None:
+def engine_install(name: Annotated[str, typer.Argument(help="spark or flink.")]) -> None:
     """Make an engine's own environment; what it takes is told first."""
-    EngineEnvironment(find_engine(name), load_settings()).install(_say)
+    EngineEnvironment(find_packages(name), load_settings()).install(_say)
 
 
 @engines.command(name="remove")
-def engine_remove(name: Annotated[str, typer.Argument(help="Such as spark.")]) -> None:
+def engine_remove(name: Annotated[str, typer.Argument(help="spark or flink.")]) -> None:
     """Delete an engine's environment."""
-    engine = find_engine(name)
-    if chosen_engine(load_settings()).engine == name:
-        raise LabError(f"this lab scores with {engine.title}", f"labkit engine use {LOCAL}")
-    EngineEnvironment(engine, load_settings()).remove()
-    console.print(f"{engine.title} is removed.")
+    packages = find_packages(name)
+    used = chosen_engine(load_settings()).engine
+    if used != LOCAL and find_engine(used).packages == packages:
+        raise LabError(f"this lab scores with {packages.title}", f"labkit engine use {LOCAL}")
+    EngineEnvironment(packages, load_settings()).remove()
+    console.print(f"{packages.title} is removed.")
 
 
 @engines.command(name="use")
 def engine_use(
-    name: Annotated[str, typer.Argument(help="local, or such as spark.")],
+    name: Annotated[str, typer.Argument(help="local, spark or flink-kafka.")],
     master: Annotated[str, typer.Option(help="Where it runs, such as local[2] or spark://host:7077.")] = "",
 ) -> None:
     """Let an engine score from now on; each goes on where the other was."""

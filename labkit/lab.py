@@ -372,9 +372,11 @@ class Lab:
         Raises:
             LabError: There is no such engine or place, the engine is not installed, or the lab is not up.
         """
-        choice = EngineChoice(engine=engine, **({"master": check_master(master)} if master else {}))
+        choice = EngineChoice(engine=engine, **({"master": master} if master else {}))
         if engine != LOCAL:
-            EngineEnvironment(find_engine(engine), self.settings).check()
+            found = find_engine(engine)
+            check_master(found, choice.master)
+            EngineEnvironment(found.packages, self.settings).check()
         _ = self.endpoints  # Raises where the lab is not up.
         runs = self.stack.is_running("scorer")
         self.stop_scorer()

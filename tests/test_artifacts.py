@@ -34,7 +34,7 @@ def leftovers(cache: ArtifactCache) -> list[str]:
 
 def test_lock_is_whole() -> None:
     groups = tomllib.loads(LOCK_FILE.read_text())
-    engines = {engine.jars for engine in ENGINES.values()}
+    engines = {engine.packages.jars for engine in ENGINES.values()}
     assert {*RUNTIME_GROUPS, debezium_server.GROUP, *engines, "junit"} == groups.keys()
     artifacts = [artifact for group in groups for artifact in locked(group)]
     assert all(re.fullmatch("[0-9a-f]{64}", artifact.sha256) and artifact.size > 0 for artifact in artifacts)

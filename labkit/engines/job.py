@@ -18,7 +18,7 @@ from filelock import FileLock
 from labkit.engines.catalog import LOCAL, Engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version, export_current
-from labkit.engines.options import ONLY_HERE, JobOptions
+from labkit.engines.options import JOB_ENVIRONMENT, JobOptions
 from labkit.engines.progress import PROGRESS, job_folder
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, Settings
@@ -58,7 +58,7 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
     Raises:
         LabError: The engine is not installed, there is too little memory, or the job has ended by itself.
     """
-    environment = EngineEnvironment(engine, settings)
+    environment = EngineEnvironment(engine.packages, settings)
     environment.check()
     check_memory(engine)
     models = settings.home / "models"
@@ -79,7 +79,7 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
         progress=folder / PROGRESS,
     )
     # A job whose starter was killed may need a moment to end: two at once would hinder each other.
-    with FileLock(folder / "job.lock"), _started(environment, options) as job:
+    with FileLock(folder / "job.lock"), _started(engine, environment, options) as job:
         while job.poll() is None and not stop.wait(LOOK_S):
             if current_version(models) != version:
                 version = _export(models, folder / "models")
@@ -94,15 +94,15 @@ def _export(store: Path, folder: Path) -> str | None:
 
 
 @contextmanager
-def _started(environment: EngineEnvironment, options: JobOptions) -> Generator[subprocess.Popen[bytes]]:
+def _started(engine: Engine, environment: EngineEnvironment, options: JobOptions) -> Generator[subprocess.Popen[bytes]]:
     own = {
         "PYTHONPATH": str(CHECKOUT),
         "JAVA_HOME": str(environment.java_home),
         "PYSPARK_PYTHON": str(environment.python),
-        **ONLY_HERE,
+        **JOB_ENVIRONMENT,
     }
     job = subprocess.Popen(
-        [str(environment.python), "-m", environment.engine.module, options.model_dump_json()],
+        [str(environment.python), "-m", engine.module, options.model_dump_json()],
         stdin=subprocess.PIPE,  # Closed by the system where this process is killed: the job ends, too.
         env=os.environ | own,
     )

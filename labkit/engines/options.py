@@ -29,5 +29,10 @@ class JobOptions(BaseModel):
     most_at_once: int = Field(default=5000, ge=1)
 
 
-ONLY_HERE = {"SPARK_LOCAL_IP": LOOPBACK}
-"""Environment of every job: its own servers listen on this machine alone."""
+JOB_ENVIRONMENT = {
+    # Its own servers listen on this machine alone.
+    "SPARK_LOCAL_IP": LOOPBACK,
+    # Apache Beam, within Flink's packages, says so at every start.
+    "PYTHONWARNINGS": "ignore:pkg_resources is deprecated as an API",
+}
+"""Environment variables of every job."""

@@ -16,12 +16,10 @@ class Progress(BaseModel):
     """How a job is.
 
     Attributes:
-        events: Change events scored since its start.
         lag: Change events that wait.
         checkpoint_s: When it last noted how far it is, seconds since the Unix epoch.
     """
 
-    events: int = 0
     lag: int = 0
     checkpoint_s: float = Field(default_factory=time.time)
 

@@ -10,15 +10,12 @@ says by itself up to which event: what Spark then hands out again is left out.
 
 import json
 import logging
-import os
 import shutil
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from kafka import KafkaProducer
 from kafka.structs import TopicPartition
@@ -29,9 +26,11 @@ from pyspark.sql.functions import unix_millis as to_millis
 from pyspark.sql.streaming import StreamingQuery
 from pyspark.sql.types import ArrayType, FloatType
 
+from labkit.engines.child import run_as_child
 from labkit.engines.lite import make_predict, read_current
 from labkit.engines.options import JobOptions
 from labkit.engines.progress import Progress
+from labkit.engines.record import Record
 from labkit.errors import LabError
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import encode_prediction
@@ -46,18 +45,6 @@ TRANSACTIONAL_ID = "labkit-scorer-spark"
 """Kafka ends what an earlier process of this name has left open, and refuses whatever that one still writes."""
 AT_A_TIME = 512
 """Digits that the network gets at once."""
-
-
-class Record(NamedTuple):
-    """A Kafka record as Spark hands it out, under the names that kafka-python has for its parts."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes | None]]
 
 
 Answers = dict[tuple[int, int], Sequence[float]]
@@ -105,7 +92,6 @@ class SparkScorer:
         ]
         self._record(predictions)
         self.positions |= {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
-        self._progress.events += len(predictions)
 
     def tell(self, query: StreamingQuery) -> None:
         """Write down how the job is."""
@@ -236,28 +222,5 @@ def run(options: JobOptions, stop: threading.Event) -> None:
         spark.stop()
 
 
-def _end_with_the_starter() -> None:
-    # Whoever started this job holds the other end of its standard input; killed, it closes that.
-    while os.read(0, 1):
-        pass
-    os._exit(1)
-
-
-def main() -> None:
-    """The job's process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("kafka", "py4j"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    threading.Thread(target=_end_with_the_starter, daemon=True).start()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        run(JobOptions.model_validate_json(sys.argv[1]), stop)
-    except LabError as error:
-        log.error("%s; %s", error.problem, error.fix)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_as_child(run)

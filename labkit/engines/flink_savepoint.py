@@ -1,0 +1,78 @@
+"""The savepoint that a stopped Flink job leaves, and whether its successor can go on from it."""
+
+import logging
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+log = logging.getLogger("labkit.engines.flink")
+
+NOTE = "savepoint.json"
+LAYOUT = 1
+"""Raised when a job changes so that it cannot go on from a savepoint of the job before."""
+
+
+class Savepoint(BaseModel):
+    """What a stopped job left.
+
+    Attributes:
+        path: Flink's savepoint.
+        flink: The version of Flink that wrote it.
+        layout: `LAYOUT` of the job that wrote it.
+        reached: How far the job was, in whatever it counts.
+    """
+
+    path: str
+    flink: str
+    layout: int
+    reached: Mapping[str, int]
+
+
+def flink_version() -> str:
+    """Of the packages that this process runs."""
+    return version("apache-flink")
+
+
+def leave_savepoint(folder: Path, path: str, reached: Mapping[str, int]) -> None:
+    """Note what a stopped job has left, for its successor.
+
+    Args:
+        folder: The job's.
+        path: Flink's savepoint.
+        reached: How far scoring is, as `take_savepoint` compares it.
+    """
+    left = Savepoint(path=path, flink=flink_version(), layout=LAYOUT, reached=reached)
+    (folder / NOTE).write_text(left.model_dump_json())
+    log.info("stopped with the savepoint %s", path)
+
+
+def take_savepoint(folder: Path, reached: Mapping[str, int]) -> str | None:
+    """The savepoint to go on from, if the last run left one and nothing has happened since. It is used once.
+
+    Args:
+        folder: The job's.
+        reached: How far scoring is by what is recorded: that is authoritative.
+    """
+    note = folder / NOTE
+    try:
+        left = Savepoint.model_validate_json(note.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError, UnicodeDecodeError):
+        left = None
+    note.unlink()
+    beginning = "; beginning behind the last recorded prediction"
+    if left is None:
+        log.warning("the note of the last savepoint is damaged%s", beginning)
+    elif (left.flink, left.layout) != (flink_version(), LAYOUT):
+        log.warning("the last savepoint is of Flink %s, layout %d, and this is Flink %s, layout %d%s",
+                    left.flink, left.layout, flink_version(), LAYOUT, beginning)  # fmt: skip
+    elif dict(left.reached) != dict(reached):
+        log.info("somebody else has scored since the last savepoint%s", beginning)
+    elif not Path(left.path.removeprefix("file:"), "_metadata").is_file():
+        log.warning("the last savepoint, %s, is gone%s", left.path, beginning)
+    else:
+        return left.path
+    return None

@@ -1,0 +1,135 @@
+"""A Flink job's frame: where it runs, how it ends, and the savepoint that it leaves and goes on from."""
+
+# Flink's packages are in their own environment, not in the one that is checked.
+# pyright: reportMissingImports=false
+
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from labkit.engines.flink_savepoint import leave_savepoint
+from labkit.engines.options import JobOptions
+from labkit.engines.progress import Progress
+from labkit.errors import LabError
+from labkit.settings import CHECKOUT, LOOPBACK
+
+SAVEPOINTS = "savepoints"
+CHECKPOINT_MS = 500
+"""Predictions are seen when the checkpoint after them is complete: half a second is most of the latency."""
+LOG4J = """\
+rootLogger.level = WARN
+rootLogger.appenderRef.console.ref = Console
+appender.console.name = Console
+appender.console.type = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %p %c{1}: %m%n
+# Each of these has something to say at every start, the last at every end.
+logger.config.name = org.apache.flink.configuration
+logger.config.level = ERROR
+logger.token.name = org.apache.flink.runtime.security.token
+logger.token.level = ERROR
+logger.metrics.name = org.apache.flink.metrics
+logger.metrics.level = ERROR
+logger.beam.name = org.apache.beam
+logger.beam.level = OFF
+"""
+JVM = "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=UTC"
+
+
+def open_environment(options: JobOptions, folder: Path, savepoint: str | None, most_parallel: int) -> Any:
+    """Flink's environment for one job, here or on a session cluster.
+
+    Args:
+        options: The job's.
+        folder: Gets logs and checkpoints.
+        savepoint: What the job goes on from.
+        most_parallel: How many can share the work: a Kafka partition is read by one.
+    """
+    log4j = folder / "log4j.properties"
+    log4j.write_text(LOG4J)
+    os.environ |= {
+        "JVM_ARGS": JVM,
+        "LOG4J_PROPERTIES": str(log4j),
+        "FLINK_LOG_DIR": str(folder),
+    }
+    # These read the environment above when they start Java.
+    from pyflink.common import Configuration
+    from pyflink.datastream import StreamExecutionEnvironment
+
+    local = re.fullmatch(r"local(?:\[(\d+)\])?", options.master)
+    slots = int((local and local[1]) or most_parallel)
+    values = {
+        "pipeline.jars": ";".join(path.as_uri() for path in options.jars),
+        "pipeline.name": "labkit: scoring digits",
+        "execution.checkpointing.interval": f"{CHECKPOINT_MS} ms",
+        "execution.checkpointing.dir": options.checkpoint.as_uri(),
+        "execution.checkpointing.savepoint-dir": (folder / SAVEPOINTS).as_uri(),
+        # A failed job ends, and its successor goes on behind what is recorded, which knows more than a checkpoint.
+        "restart-strategy.type": "none",
+        "python.executable": sys.executable,
+        "python.client.executable": sys.executable,
+        # Records wait for company no longer than this.
+        "python.fn-execution.bundle.time": "20",
+        "table.local-time-zone": "UTC",
+        "parallelism.default": str(min(slots, most_parallel)),
+        "taskmanager.numberOfTaskSlots": str(slots),
+        "rest.bind-address": LOOPBACK,
+    }
+    if not local:
+        host, _, port = options.master.rpartition(":")
+        values |= {"execution.target": "remote", "rest.address": host, "rest.port": port}
+    if savepoint is not None:
+        values["execution.state-recovery.path"] = savepoint
+    configuration = Configuration()
+    for key, value in values.items():
+        configuration.set_string(key, value)
+    environment = StreamExecutionEnvironment.get_execution_environment(configuration)
+    environment.add_python_file(str(CHECKOUT / "labkit"))
+    return environment
+
+
+def run_until_told(
+    client: Any,
+    options: JobOptions,
+    folder: Path,
+    stop: threading.Event,
+    lag: Callable[[], int],
+    reached: Callable[[], Mapping[str, int]],
+) -> None:
+    """Tell how the job is until told to stop; then stop it with a savepoint.
+
+    Args:
+        client: Flink's JobClient.
+        options: The job's.
+        folder: Gets the savepoint and its note.
+        stop: Set to end it.
+        lag: Measures how many changes wait.
+        reached: Tells how far scoring is, once the job has stopped.
+
+    Raises:
+        LabError: The job has ended by itself.
+    """
+    result = client.get_job_execution_result()
+    while not result.done():
+        if stop.wait(0.5):
+            path = client.stop_with_savepoint(False, (folder / SAVEPOINTS).as_uri()).result()
+            leave_savepoint(folder, path, reached())
+            return
+        Progress(lag=lag(), checkpoint_s=_newest_checkpoint_s(options.checkpoint)).write(options.progress)
+    raise LabError(f"Flink's job has ended: {_root_cause(str(result.exception()))}", "labkit logs scorer")
+
+
+def _newest_checkpoint_s(checkpoints: Path) -> float:
+    """When the newest one was complete, seconds since the Unix epoch; when this run began, before the first."""
+    times = [path.stat().st_mtime for path in (checkpoints, *checkpoints.glob("*/chk-*/_metadata")) if path.exists()]
+    return max(times, default=0.0)
+
+
+def _root_cause(words: str) -> str:
+    """What a Java exception says first of what caused it."""
+    causes = [line for line in words.splitlines() if "Caused by:" in line] or words.splitlines()[:1]
+    return causes[-1].partition("Caused by:")[2].strip() or words.partition("\n")[0]

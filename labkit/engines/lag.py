@@ -1,0 +1,59 @@
+"""How far a consumer group is behind, in records."""
+
+from kafka import KafkaConsumer
+from kafka.structs import TopicPartition
+
+from labkit.stream.reading import open_reader
+from labkit.stream.topics import CLIENT, offset_range
+
+COUNTED = 100
+"""Offsets between the group and the end up to which records are counted one by one."""
+
+
+class Lag:
+    """Measures how many records of a topic a group has not committed yet.
+
+    Transaction markers take offsets, too. So near the end, where they would be most of the difference, the records
+    themselves are counted.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+        group: The consumer group.
+        positions: Where it began, for partitions that it has not committed anything for.
+    """
+
+    def __init__(self, servers: str, group: str, positions: dict[TopicPartition, int]) -> None:
+        self._servers = servers
+        self._reached = dict(positions)
+        self._group = KafkaConsumer(bootstrap_servers=servers, group_id=group, enable_auto_commit=False, **CLIENT)
+        self._reader = open_reader(servers, positions)
+
+    def measure(self) -> int:
+        """Records that wait now."""
+        (topic,) = {partition.topic for partition in self._reached}
+        waiting = 0
+        for partition, (_, end) in offset_range(self._servers, topic).items():
+            committed = self._group.committed(partition) or 0
+            self._reached[partition] = max(self._reached.get(partition, 0), committed)
+            offsets = end - self._reached[partition]
+            waiting += offsets if offsets > COUNTED else self._count(partition, end)
+        return waiting
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        self._group.close()
+        self._reader.close()
+
+    def _count(self, partition: TopicPartition, end: int) -> int:
+        if self._reached[partition] >= end:
+            return 0
+        self._reader.seek(partition, self._reached[partition])
+        found = 0
+        while (self._reader.position(partition) or 0) < end:
+            batches = self._reader.poll(timeout_ms=500)
+            if not batches:
+                break  # The broker is away: another time.
+            found += sum(record.offset < end for record in batches.get(partition, []))
+        if found == 0:
+            self._reached[partition] = end  # Markers only: they need not be looked at again.
+        return found
