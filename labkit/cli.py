@@ -22,7 +22,7 @@ from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.errors import LabError
 from labkit.lab import Lab
-from labkit.settings import HTTP_SCORER, LOOPBACK, CaptureName, StackName, load_settings
+from labkit.settings import HTTP_SCORER, LOOPBACK, SCORER, CaptureName, StackName, load_settings
 
 app = typer.Typer(
     help="A database feeds a machine-learning model in real time.",
@@ -109,7 +109,7 @@ def status(as_json: AsJson = False) -> None:
             )
         console.print(table)
     idle = {service.name for service in services if service.on_demand and service.state == "stopped"}
-    needed = [service for service in services if service.name not in {"scorer", *idle}]
+    needed = [service for service in services if service.name not in {SCORER, *idle}]
     if not services or any(not service.healthy for service in needed):
         raise typer.Exit(1)
 
@@ -183,7 +183,8 @@ def score(
         Literal["kafka", "http"], typer.Option("--from", help="Where change events come from: kafka or http.")
     ] = "kafka",
     engine: Annotated[
-        str, typer.Option(help="What scores: local, spark or flink-kafka. By default what the lab scores with.")
+        str,
+        typer.Option(help="What scores: local, spark, flink-kafka or flink-cdc. By default what the lab scores with."),
     ] = "",
     master: Annotated[str, typer.Option(help="Where the engine runs, such as local[2] or spark://host:7077.")] = "",
 ) -> None:
@@ -191,7 +192,11 @@ def score(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the scorer itself says when the broker is away
     the_lab = Lab()
-    lock = FileLock(the_lab.settings.home / ("scorer.lock" if source == "kafka" else f"{HTTP_SCORER}.lock"))
+    noted = chosen_engine(the_lab.settings)
+    name = engine or noted.engine
+    found = None if name == LOCAL else find_engine(name)
+    service = HTTP_SCORER if source == "http" else found.service if found else SCORER
+    lock = FileLock(the_lab.settings.home / f"{service}.lock")  # Held as long as the name.
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -203,8 +208,13 @@ def score(
         signal.signal(number, lambda *_: stop.set())
     if source == "http":
         _score_http(the_lab, stop)
+    elif found is not None:
+        from labkit.engines.job import run_job
+
+        place = check_master(found, master or noted.master_of(name))
+        run_job(found, place, the_lab.kafka, the_lab.settings, stop)
     else:
-        _score_kafka(the_lab, engine, master, stop)
+        _score_here(the_lab, stop)
 
 
 def _score_http(the_lab: Lab, stop: threading.Event) -> None:
@@ -220,15 +230,7 @@ def _score_http(the_lab: Lab, stop: threading.Event) -> None:
     serve(scorer, webhook_secret(the_lab.settings), LOOPBACK, port, stop)
 
 
-def _score_kafka(the_lab: Lab, engine: str, master: str, stop: threading.Event) -> None:
-    noted = chosen_engine(the_lab.settings)
-    name, place = engine or noted.engine, master or noted.master
-    if name != LOCAL:
-        from labkit.engines.job import run_job
-
-        found = find_engine(name)
-        run_job(found, check_master(found, place), the_lab.kafka, the_lab.settings, stop)
-        return
+def _score_here(the_lab: Lab, stop: threading.Event) -> None:
     from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore
 
@@ -289,12 +291,22 @@ def engine_remove(name: Annotated[str, typer.Argument(help="spark or flink.")]) 
 
 @engines.command(name="use")
 def engine_use(
-    name: Annotated[str, typer.Argument(help="local, spark or flink-kafka.")],
+    name: Annotated[str, typer.Argument(help="local, spark, flink-kafka or flink-cdc.")],
     master: Annotated[str, typer.Option(help="Where it runs, such as local[2] or spark://host:7077.")] = "",
 ) -> None:
     """Let an engine score from now on; each goes on where the other was."""
     Lab().score_by(name, master)
     console.print(f"{name} scores now.")
+
+
+@engines.command(name="stop")
+def engine_stop(
+    name: Annotated[str, typer.Argument(help="flink-cdc, which scores beside the others.")],
+    forget: Annotated[bool, typer.Option("--forget", help="Remove its replication slot and checkpoints, too.")] = False,
+) -> None:
+    """Stop an engine that scores beside the others; it leaves a savepoint."""
+    Lab().stop_engine(name, forget=forget)
+    console.print(f"{name} is stopped" + (", and its slot is gone." if forget else "; labkit engine use goes on."))
 
 
 @app.command()

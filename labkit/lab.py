@@ -1,5 +1,6 @@
 """Lab: the one object a notebook holds. It wires the rooms and does nothing else."""
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,17 +13,21 @@ from labkit.capture.configs import load_config
 from labkit.capture.connect import ConnectClient
 from labkit.capturing import ByConnect, ByServer, Captured, Capturing
 from labkit.database import DigitTables
+from labkit.database.prediction_table import PredictionTable
 from labkit.digits import Disturbance, load_digits
 from labkit.engines.catalog import LOCAL, check_master, find_engine
-from labkit.engines.choice import EngineChoice, choose_engine, chosen_engine
+from labkit.engines.choice import HERE, choose_engine, chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version
-from labkit.engines.progress import read_progress
+from labkit.engines.options import CDC_SLOT
+from labkit.engines.progress import job_folder, read_progress
 from labkit.errors import LabError
 from labkit.ledger import Ledger, take_ledger
 from labkit.sender import SampleSender
 from labkit.settings import (
     CAPTURE_ROUTES,
+    CDC_SCORER,
+    SCORER,
     TEST_TABLE,
     TRAIN_TABLE,
     CaptureName,
@@ -146,7 +151,7 @@ class Lab:
         for route in captured or ():
             Captured(self.settings).add(route)
         if self._has_model():
-            self.stack.start_service("scorer")
+            self.stack.start_service(SCORER)
         return self
 
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:
@@ -216,7 +221,7 @@ class Lab:
         self._capturing.start(*routes)
         for route in routes:
             captured.add(route)
-        self.stack.start_service("scorer")
+        self.stack.start_service(SCORER)
 
     def capture_by(self, capture: CaptureName, report: Report = print) -> "Lab":
         """Let Kafka Connect or Debezium Server capture from now on, and wait until it does. The lab remembers it.
@@ -247,11 +252,15 @@ class Lab:
         connector = load_config(route, self.endpoints, self.settings)
         self._capturing.stop(route)
         Captured(self.settings).remove(route)
+        self._drop_slot(connector.slot)
+
+    def _drop_slot(self, slot: str) -> None:
+        """Remove a replication slot that nobody reads any more; its reader may need a moment to let go."""
         deadline = time.monotonic() + 10
-        while connector.slot in self.tables.slots():
-            self.tables.drop_slot(connector.slot)
+        while slot in self.tables.slots():
+            self.tables.drop_slot(slot)
             if time.monotonic() > deadline:
-                raise LabError(f"replication slot {connector.slot!r} is still in use", "labkit status")
+                raise LabError(f"replication slot {slot!r} is still in use", "labkit status")
             time.sleep(0.2)
 
     def train(self, *, seed: int | None = None, verbose: int | str = 0, report: Report | None = None) -> "Training":
@@ -287,7 +296,7 @@ class Lab:
         from labkit.model.store import ModelStore
 
         version = ModelStore(self.settings.home / "models").publish(model)
-        self.stack.start_service("scorer")
+        self.stack.start_service(SCORER)
         return version
 
     def prepare(self, report: Report = print) -> "Lab":
@@ -360,10 +369,13 @@ class Lab:
 
     def start_scorer(self) -> None:
         """Start the scorer, unless it runs. It goes on behind the last prediction that is recorded."""
-        self.stack.start_service("scorer")
+        self.stack.start_service(SCORER)
 
     def score_by(self, engine: str, master: str = "") -> None:
-        """Let the lab's own scorer or another engine score from now on. Each goes on where the one before was.
+        """Let the lab's own scorer or another engine score from now on.
+
+        Those that read Kafka take turns, and each goes on where the one before was. ``flink-cdc`` reads PostgreSQL and
+        writes to the table ``predictions``: it scores beside the others until `stop_engine`.
 
         Args:
             engine: ``local``, or an engine that is installed, such as ``spark``.
@@ -372,27 +384,51 @@ class Lab:
         Raises:
             LabError: There is no such engine or place, the engine is not installed, or the lab is not up.
         """
-        choice = EngineChoice(engine=engine, **({"master": master} if master else {}))
-        if engine != LOCAL:
-            found = find_engine(engine)
-            check_master(found, choice.master)
+        choice = chosen_engine(self.settings)
+        found = None if engine == LOCAL else find_engine(engine)
+        if found is not None:
+            check_master(found, master or HERE)
             EngineEnvironment(found.packages, self.settings).check()
+            choice.masters[engine] = master or HERE
+        service = SCORER if found is None else found.service
         _ = self.endpoints  # Raises where the lab is not up.
-        runs = self.stack.is_running("scorer")
-        self.stop_scorer()
+        runs = self.stack.is_running(service)
+        self.stack.stop_service(service)
+        if service == SCORER:
+            choice.engine = engine
+        else:
+            PredictionTable(self.endpoints).setup()
         choose_engine(self.settings, choice)
         if runs or self._has_model():
-            self.start_scorer()
+            self.stack.start_service(service)
+
+    def stop_engine(self, engine: str, *, forget: bool = False) -> None:
+        """Stop an engine that scores beside the others. It leaves a savepoint, from which it goes on the next time.
+
+        Args:
+            engine: ``flink-cdc``.
+            forget: Remove its replication slot and its checkpoints, too: scoring again, it begins with a snapshot.
+
+        Raises:
+            LabError: It is no such engine; or its slot is still in use.
+        """
+        found = find_engine(engine)
+        if found.service == SCORER:
+            raise LabError(f"{engine} takes turns with the lab's own scorer", f"labkit engine use {LOCAL}")
+        self.stack.stop_service(found.service)
+        if forget:
+            self._drop_slot(CDC_SLOT)
+            shutil.rmtree(job_folder(self.settings, found), ignore_errors=True)
 
     def stop_scorer(self) -> None:
         """Stop the scorer. Events wait in Kafka meanwhile."""
-        self.stack.stop_service("scorer")
+        self.stack.stop_service(SCORER)
 
     @property
     def scoring(self) -> bool:
         """Whether the scorer runs; asked at most once a second."""
         if time.monotonic() - self._scoring_asked_at > 1.0:
-            self._scoring = self.stack.is_running("scorer")
+            self._scoring = self.stack.is_running(SCORER)
             self._scoring_asked_at = time.monotonic()
         return self._scoring
 
@@ -504,16 +540,17 @@ class Lab:
             time.sleep(0.05)
 
     def _with_progress(self, service: ServiceStatus) -> ServiceStatus:
-        """The scorer's status, with how the engine is that scores."""
-        engine = chosen_engine(self.settings).engine
-        if service.name != "scorer" or engine == LOCAL or service.state != "running":
+        """A scorer's status, with how the engine is that scores."""
+        name = {SCORER: chosen_engine(self.settings).engine, CDC_SCORER: "flink-cdc"}.get(service.name, LOCAL)
+        if name == LOCAL or service.state != "running":
             return service
-        progress = read_progress(self.settings, find_engine(engine))
-        return replace(service, note=f"{engine}: {progress.words if progress else 'starting'}")
+        progress = read_progress(self.settings, find_engine(name))
+        return replace(service, note=f"{name}: {progress.words if progress else 'starting'}")
 
     def status(self) -> list[ServiceStatus]:
         """How each server and each connector is."""
         services = self.stack.status()
         if all(service.healthy for service in services if service.name == "connect") and services:
             services += self._capturing.status()
-        return [self._with_progress(service) for service in services]
+        # Few use this one: it is told of once it runs.
+        return [self._with_progress(s) for s in services if s.name != CDC_SCORER or s.state != "stopped"]

@@ -48,6 +48,11 @@ HTTP_ROUTE = "http"
 HTTP_SCORER = "http-scorer"
 """The service that scores what is posted."""
 
+SCORER = "scorer"
+"""The service that scores the changes in Kafka, whatever engine it runs."""
+CDC_SCORER = "cdc-scorer"
+"""The service that captures and scores by itself, beside the other: Flink with its built-in Debezium."""
+
 
 def table_topic(prefix: str, table: str) -> str:
     """The Kafka topic that Debezium writes a table's change events to."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from labkit.errors import LabError
+from labkit.settings import CDC_SCORER, SCORER
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Engine:
         memory_mib: Free memory that its job wants.
         place: Where it can run.
         places: An example or two of that, in words.
+        service: The lab's service that runs its job. One of its own does not replace what scores the changes in Kafka.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Engine:
     memory_mib: int
     place: re.Pattern[str]
     places: str
+    service: str = SCORER
 
 
 HERE = Path(__file__).parent
@@ -78,6 +81,7 @@ PACKAGES: Mapping[str, Packages] = {
         disk_mib=1000,
     ),
 }
+FLINK_PLACE, FLINK_PLACES = re.compile(r"local(\[\d+\])?|[\w.-]+:\d+"), "local[2], or host:8081 for a session cluster"
 ENGINES: Mapping[str, Engine] = {
     "spark": Engine(
         name="spark",
@@ -95,8 +99,18 @@ ENGINES: Mapping[str, Engine] = {
         packages=PACKAGES["flink"],
         module="labkit.engines.flink_kafka",
         memory_mib=1200,
-        place=re.compile(r"local(\[\d+\])?|[\w.-]+:\d+"),
-        places="local[2], or host:8081 for a session cluster",
+        place=FLINK_PLACE,
+        places=FLINK_PLACES,
+    ),
+    "flink-cdc": Engine(
+        name="flink-cdc",
+        title="Flink with its built-in Debezium",
+        packages=PACKAGES["flink"],
+        module="labkit.engines.flink_cdc",
+        memory_mib=1200,
+        place=FLINK_PLACE,
+        places=FLINK_PLACES,
+        service=CDC_SCORER,
     ),
 }
 LOCAL = "local"

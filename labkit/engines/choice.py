@@ -9,17 +9,23 @@ from labkit.engines.catalog import LOCAL
 from labkit.errors import LabError
 from labkit.settings import Settings
 
+HERE = "local[2]"
+
 
 class EngineChoice(BaseModel):
     """What scores.
 
     Attributes:
         engine: ``local``, the lab's own scorer, or a name in `labkit.engines.catalog.ENGINES`.
-        master: Where the engine runs: ``local[2]`` for two threads of this machine, or the address of a cluster.
+        masters: Where an engine runs, by its name: the address of a cluster. One that is not in it runs here.
     """
 
     engine: str = LOCAL
-    master: str = Field(default="local[2]", min_length=1)
+    masters: dict[str, str] = Field(default_factory=dict)
+
+    def master_of(self, engine: str) -> str:
+        """Where an engine runs: ``local[2]`` for two threads of this machine, or the address of a cluster."""
+        return self.masters.get(engine, HERE)
 
 
 def chosen_engine(settings: Settings) -> EngineChoice:

@@ -1,6 +1,8 @@
 """The savepoint that a stopped Flink job leaves, and whether its successor can go on from it."""
 
+import json
 import logging
+import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 log = logging.getLogger("labkit.engines.flink")
 
 NOTE = "savepoint.json"
+CHECKPOINTS, SAVEPOINTS = "checkpoint", "savepoints"
+"""Folders below the job's."""
 LAYOUT = 1
 """Raised when a job changes so that it cannot go on from a savepoint of the job before."""
 
@@ -76,3 +80,26 @@ def take_savepoint(folder: Path, reached: Mapping[str, int]) -> str | None:
     else:
         return left.path
     return None
+
+
+def newest_state(folder: Path) -> str | None:
+    """The newest savepoint or checkpoint of earlier runs, to go on from; what else they left is removed.
+
+    For a job whose only account of how far it is are Flink's own checkpoints.
+
+    Args:
+        folder: The job's; a note in it says which Flink wrote what is there.
+    """
+    note, this = folder / "written_by.json", [flink_version(), LAYOUT]
+    writer = json.loads(note.read_text()) if note.is_file() else this
+    found = sorted((path.parent for path in folder.rglob("_metadata")), key=lambda state: state.stat().st_mtime)
+    if found and writer != this:
+        log.warning("the last checkpoint is of Flink %s, layout %s, and this is Flink %s, layout %s; beginning with a "
+                    "snapshot", *writer, *this)  # fmt: skip
+        found = []
+    note.write_text(json.dumps(this))
+    newest = found[-1] if found else None
+    for left in (*folder.glob(f"{CHECKPOINTS}/*"), *folder.glob(f"{SAVEPOINTS}/*")):
+        if newest is None or not newest.is_relative_to(left):
+            shutil.rmtree(left)
+    return None if newest is None else newest.as_uri()

@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from labkit.engines.flink_savepoint import leave_savepoint
+from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
 from labkit.engines.options import JobOptions
 from labkit.engines.progress import Progress
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, LOOPBACK
 
-SAVEPOINTS = "savepoints"
 CHECKPOINT_MS = 500
 """Predictions are seen when the checkpoint after them is complete: half a second is most of the latency."""
 LOG4J = """\
@@ -67,6 +66,7 @@ def open_environment(options: JobOptions, folder: Path, savepoint: str | None, m
         "pipeline.name": "labkit: scoring digits",
         "execution.checkpointing.interval": f"{CHECKPOINT_MS} ms",
         "execution.checkpointing.dir": options.checkpoint.as_uri(),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.savepoint-dir": (folder / SAVEPOINTS).as_uri(),
         # A failed job ends, and its successor goes on behind what is recorded, which knows more than a checkpoint.
         "restart-strategy.type": "none",
@@ -83,7 +83,8 @@ def open_environment(options: JobOptions, folder: Path, savepoint: str | None, m
         host, _, port = options.master.rpartition(":")
         values |= {"execution.target": "remote", "rest.address": host, "rest.port": port}
     if savepoint is not None:
-        values["execution.state-recovery.path"] = savepoint
+        # Claimed: Flink removes it once it has a newer one.
+        values |= {"execution.state-recovery.path": savepoint, "execution.state-recovery.claim-mode": "CLAIM"}
     configuration = Configuration()
     for key, value in values.items():
         configuration.set_string(key, value)
@@ -97,7 +98,7 @@ def run_until_told(
     options: JobOptions,
     folder: Path,
     stop: threading.Event,
-    lag: Callable[[], int],
+    lag: Callable[[], int | None],
     reached: Callable[[], Mapping[str, int]],
 ) -> None:
     """Tell how the job is until told to stop; then stop it with a savepoint.
@@ -107,7 +108,7 @@ def run_until_told(
         options: The job's.
         folder: Gets the savepoint and its note.
         stop: Set to end it.
-        lag: Measures how many changes wait.
+        lag: Measures how many changes wait; None where that is not known here.
         reached: Tells how far scoring is, once the job has stopped.
 
     Raises:

@@ -6,6 +6,9 @@ from pydantic import BaseModel, Field
 
 from labkit.settings import LOOPBACK
 
+CDC_SLOT = "flink"
+"""Replication slot of Flink's built-in Debezium."""
+
 
 class JobOptions(BaseModel):
     """What a scoring job is told, as one JSON argument.

@@ -16,11 +16,11 @@ class Progress(BaseModel):
     """How a job is.
 
     Attributes:
-        lag: Change events that wait.
+        lag: Change events that wait; None where the job does not know.
         checkpoint_s: When it last noted how far it is, seconds since the Unix epoch.
     """
 
-    lag: int = 0
+    lag: int | None = None
     checkpoint_s: float = Field(default_factory=time.time)
 
     def write(self, path: Path) -> None:
@@ -32,7 +32,8 @@ class Progress(BaseModel):
     @property
     def words(self) -> str:
         """In one line."""
-        return f"lag {self.lag}, checkpoint {max(0.0, time.time() - self.checkpoint_s):.0f} s ago"
+        lag = "" if self.lag is None else f"lag {self.lag}, "
+        return f"{lag}checkpoint {max(0.0, time.time() - self.checkpoint_s):.0f} s ago"
 
 
 def job_folder(settings: Settings, engine: Engine) -> Path:

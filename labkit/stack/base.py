@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from labkit.settings import HTTP_SCORER, Endpoints, StackName
+from labkit.settings import CDC_SCORER, HTTP_SCORER, SCORER, Endpoints, StackName
 
 Report = Callable[[str], None]
 """Told of progress, one short line at a time."""
@@ -37,7 +37,7 @@ class ServiceStatus:
     @property
     def on_demand(self) -> bool:
         """Whether it starts not with the lab but once it is needed: stopped is no fault then."""
-        return self.name in ("scorer", HTTP_SCORER) or self.name.startswith("server-")
+        return self.name in (SCORER, HTTP_SCORER, CDC_SCORER) or self.name.startswith("server-")
 
 
 class Stack(Protocol):

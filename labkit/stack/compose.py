@@ -31,7 +31,7 @@ from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.compose_environment import COMPOSE_FILE, SAMPLE, environment_file, write_environment
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
 from labkit.stack.kafka import JAVA
-from labkit.stack.keeper import Keeper, scorer_program
+from labkit.stack.keeper import Keeper, scorer_programs
 from labkit.stack.ports import choose_port, free_port, held_by_other_labs
 
 FIRST = ("postgres", "kafka")
@@ -118,7 +118,7 @@ class ComposeStack:
                 # While it runs, other labs leave this one's ports alone.
                 if not self._keeper.running:
                     self._keeper.stop_orphans()
-                    self._keeper.start([scorer_program(self.settings)])
+                    self._keeper.start(scorer_programs(self.settings))
             return endpoints
 
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:

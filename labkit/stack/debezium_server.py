@@ -19,7 +19,7 @@ from labkit.settings import CAPTURE_ROUTES, HTTP_ROUTE, HTTP_SCORER, Settings
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report
 from labkit.stack.kafka import JAVA, PLAIN_JAVA
-from labkit.stack.keeper import SCORER_ARGUMENTS, Program, scorer_program
+from labkit.stack.keeper import SCORER_ARGUMENTS, Program, scorer_environment
 
 GROUP = "debezium-server"
 """Its group in artifacts.toml, which nothing fetches unless Debezium Server is asked for."""
@@ -135,4 +135,4 @@ def programs(settings: Settings, classpath: Sequence[Path]) -> list[Program]:
         for route in (*CAPTURE_ROUTES, HTTP_ROUTE)
     ]
     scorer = [sys.executable, *SCORER_ARGUMENTS, "--from", "http"]
-    return [*servers, Program(HTTP_SCORER, scorer, autostart=False, environment=scorer_program(settings).environment)]
+    return [*servers, Program(HTTP_SCORER, scorer, autostart=False, environment=scorer_environment(settings))]

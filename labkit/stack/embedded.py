@@ -9,6 +9,8 @@ from filelock import FileLock
 
 from labkit.capture.java_plugins import build_plugins
 from labkit.settings import (
+    CDC_SCORER,
+    SCORER,
     CaptureName,
     Endpoints,
     Settings,
@@ -21,7 +23,7 @@ from labkit.stack import debezium_server, health, kafka, postgres
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
-from labkit.stack.keeper import Keeper, Program, scorer_program
+from labkit.stack.keeper import Keeper, Program, scorer_programs
 from labkit.stack.ports import choose_port, free_port, held_by_other_labs
 
 SERVERS = ("postgres", "kafka", "connect")
@@ -77,7 +79,7 @@ class EmbeddedStack:
         if not self._keeper.running:
             return []
         endpoints = load_endpoints(self.settings)
-        order = [*SERVERS, *endpoints.server_ports, "scorer"]
+        order = [*SERVERS, *endpoints.server_ports, SCORER, CDC_SCORER]
         found = [health.look_at(service, endpoints) for service in self._keeper.status()]
         return sorted(found, key=lambda status: order.index(status.name))
 
@@ -162,7 +164,7 @@ class EmbeddedStack:
             postgres.program(where),
             Program("kafka", java["kafka"]),
             *(servers or [Program("connect", java["connect"])]),
-            scorer_program(self.settings),
+            *scorer_programs(self.settings),
         ]
 
     def _choose_endpoints(self, report: Report) -> Endpoints:

@@ -7,7 +7,7 @@ from labkit.settings import Endpoints, Settings, StackName, endpoints_file, load
 from labkit.stack import health
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.home import one_at_a_time, prepare_home
-from labkit.stack.keeper import Keeper, scorer_program
+from labkit.stack.keeper import Keeper, scorer_programs
 
 
 class ExternalStack:
@@ -49,7 +49,7 @@ class ExternalStack:
             write_endpoints(self.settings, endpoints)
             if not self._keeper.running:
                 self._keeper.stop_orphans()
-                self._keeper.start([scorer_program(self.settings)])
+                self._keeper.start(scorer_programs(self.settings))
             return endpoints
 
     def down(self, *, keep_data: bool = False, report: Report = print) -> None:

@@ -16,7 +16,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from labkit.errors import LabError
-from labkit.settings import Settings
+from labkit.settings import CDC_SCORER, SCORER, Settings
 from labkit.stack.base import ServiceStatus
 
 # supervisor's process states, in the words of ServiceStatus (https://supervisord.org/subprocess.html#process-states).
@@ -59,10 +59,19 @@ class Program:
     environment: Sequence[tuple[str, str]] = ()
 
 
-def scorer_program(settings: Settings) -> Program:
-    """The scorer, which starts once there are events for it."""
-    own = tuple((f"LABKIT_{name.upper()}", str(getattr(settings, name))) for name in ("home", "cache_dir"))
-    return Program("scorer", [sys.executable, *SCORER_ARGUMENTS], autostart=False, environment=own)
+def scorer_environment(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """What tells a scorer whose it is."""
+    return tuple((f"LABKIT_{name.upper()}", str(getattr(settings, name))) for name in ("home", "cache_dir"))
+
+
+def scorer_programs(settings: Settings) -> list[Program]:
+    """What scores; each starts once it is asked for."""
+    own = scorer_environment(settings)
+    scorer = [sys.executable, *SCORER_ARGUMENTS]
+    return [
+        Program(SCORER, scorer, autostart=False, environment=own),
+        Program(CDC_SCORER, [*scorer, "--engine", "flink-cdc"], autostart=False, environment=own),
+    ]
 
 
 class Keeper:
