@@ -36,6 +36,7 @@ from tests.conftest import HOME
 
 SPARK = PACKAGES["spark"]
 THROUGH_KAFKA = ["spark", "flink-kafka"]
+WORKERS = {"pyspark.daemon", "pyflink.fn_execution.beam.beam_sdk_worker_main"}
 PATIENCE_S = 180.0
 
 

@@ -25,7 +25,8 @@ class EnvelopeChange:
 def decode_envelope(envelope: str) -> EnvelopeChange:
     """Read Debezium's envelope, JSON without a schema.
 
-    A row that a snapshot found has no LSN of its own; its change counts as one before every other, LSN 0.
+    A row that Flink CDC's snapshot found comes without LSN and commit time: it counts as of LSN 0, which is before every
+    other change, and of the time when it was read.
 
     Raises:
         NotADigitError: It is no envelope, or its row is no digit.
@@ -46,7 +47,7 @@ def decode_envelope(envelope: str) -> EnvelopeChange:
             label=None if gone else row["label"],
             pixels=pixels,
             lsn=int(source["lsn"] or 0),
-            committed_ms=float(source["ts_ms"]),
+            committed_ms=float(source["ts_ms"] or fields["ts_ms"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         reason = f"field {error} is missing" if isinstance(error, KeyError) else str(error)

@@ -1,8 +1,8 @@
 """The scoring job on Flink with its built-in Debezium: from PostgreSQL's log to a table, without Kafka and Connect.
 
 It runs in Flink's own environment. Flink CDC reads the rows and then its own replication slot; what a change was
-predicted is written to the table ``predictions``, under the row and its LSN as key. After a crash Flink goes on from its
-last checkpoint, and what then comes again is recorded once.
+predicted is written to the table ``predictions``, under the row and its LSN as key. After a crash Flink goes on from
+its last checkpoint, and what then comes again is recorded once.
 """
 
 # Flink's packages are in their own environment, not in the one that is checked.

@@ -1,0 +1,150 @@
+"""Flink with its built-in Debezium: from PostgreSQL to a table, compared with what goes through Kafka."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import psycopg
+import pytest
+
+from labkit import Lab, LabError
+from labkit.digits import load_digits
+from labkit.engines.catalog import ENGINES
+from labkit.engines.envelope import decode_envelope
+from labkit.engines.environment import EngineEnvironment
+from labkit.engines.options import CDC_SLOT
+from labkit.model.network import build_network
+from labkit.model.prediction_records import read_predictions
+from labkit.settings import CDC_SCORER, Settings, load_settings
+from labkit.stream.events import NotADigitError
+from tests.conftest import HOME
+
+PATIENCE_S = 180.0
+ENGINE = "flink-cdc"
+Change = tuple[int, int, str, int | None, int | None]
+"""Row, LSN, operation, label and what it was predicted."""
+
+
+@pytest.fixture(scope="module")
+def cdc_lab() -> Iterator[Lab]:
+    """A lab with 50 rows that both score, its own scorer through Kafka and Flink without."""
+    EngineEnvironment(ENGINES[ENGINE].packages, load_settings()).install()
+    lab = Lab(Settings(home=HOME.with_name(f"{HOME.name}-cdc")))
+    lab.down(report=lambda _: None)
+    lab.up()
+    try:
+        lab.publish(build_network(seed=1))
+        lab.tables.copy(load_digits("bundled", "test").take(50), "mnist_test")
+        lab.capture("bytes")
+        lab.score_by(ENGINE)
+        lab.wait_until(lambda: len(by_flink(lab)) == 50, "Flink has scored what was there", PATIENCE_S)
+        yield lab
+    finally:
+        print(lab.stack.log(CDC_SCORER, 100))
+        lab.down(report=lambda _: None)
+
+
+def by_flink(lab: Lab) -> list[Change]:
+    """What is in the table, in the order of the log."""
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        return connection.execute(
+            "SELECT row_id, lsn, operation, label, predicted FROM predictions ORDER BY lsn, row_id"
+        ).fetchall()
+
+
+def through_kafka(lab: Lab) -> list[Change]:
+    """What is in the predictions topic, a snapshot's rows as Flink counts them."""
+    found = [
+        (p.row_id, 0 if p.operation == "r" else p.lsn, p.operation, p.label, p.predicted)
+        for p in read_predictions(lab.kafka)[0]
+    ]
+    return sorted(found, key=lambda change: (change[1], change[0]))
+
+
+def same_on_both(lab: Lab) -> None:
+    """Wait until every change has its prediction on both ways, and see that they are the same, each once."""
+    lab.wait_until(lambda: lab.ledger().lost == 0, "all is scored through Kafka", PATIENCE_S)
+    expected = through_kafka(lab)
+    lab.wait_until(lambda: len(by_flink(lab)) >= len(expected), "all is scored by Flink", PATIENCE_S)
+    assert by_flink(lab) == expected
+
+
+def job_processes(lab: Lab) -> list[psutil.Process]:
+    """The process that supervisor keeps, and what it has started."""
+    (pid,) = [status.pid for status in lab.stack.status() if status.name == CDC_SCORER]
+    assert pid is not None
+    starter = psutil.Process(pid)
+    return [starter, *starter.children(recursive=True)]
+
+
+def test_it_says_of_every_change_what_the_way_through_kafka_says(cdc_lab: Lab) -> None:
+    lab = cdc_lab
+    ids = lab.sender.send(60, 30)
+    lab.relabel(ids[0], 9)
+    lab.relabel(ids[1], None)
+    lab.delete(ids[2])
+    same_on_both(lab)
+    assert len(by_flink(lab)) == 113
+    (note,) = [status.note for status in lab.status() if status.name == CDC_SCORER]
+    assert note.startswith("flink-cdc: checkpoint ")
+    assert [status.state for status in lab.status() if status.name == "scorer"] == ["running"], "both score"
+
+
+def test_killed_in_the_middle_it_goes_on_from_its_last_checkpoint(cdc_lab: Lab) -> None:
+    lab = cdc_lab
+    before = len(by_flink(lab))
+    lab.sender.start(50)
+    lab.wait_until(lambda: len(by_flink(lab)) > before + 20, "the stream is on its way", PATIENCE_S)
+    processes = job_processes(lab)
+    processes[0].kill()
+    time.sleep(2)
+    lab.sender.stop()
+    assert not psutil.wait_procs(processes, timeout=30)[1], "nothing of the old job is left"
+    same_on_both(lab)
+    assert "from file:" in lab.stack.log(CDC_SCORER, 20), "no second snapshot"
+
+
+def test_stopped_it_goes_on_from_its_savepoint_and_misses_nothing(cdc_lab: Lab) -> None:
+    lab = cdc_lab
+    lab.stop_engine(ENGINE)
+    assert CDC_SCORER not in [status.name for status in lab.status()]
+    lab.insert(np.zeros((28, 28), np.uint8), 1)
+    lab.score_by(ENGINE)
+    same_on_both(lab)
+    assert "/savepoints/" in lab.stack.log(CDC_SCORER, 20)
+
+
+def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: Lab) -> None:
+    lab = cdc_lab
+    lab.stop_engine(ENGINE)
+    options = "-c replication=database"
+    with psycopg.connect(lab.endpoints.postgres, options=options, autocommit=True) as other:
+        assert other is not None
+    lab.score_by(ENGINE)
+    same_on_both(lab)
+
+
+def test_forgotten_it_keeps_no_log_and_begins_anew(cdc_lab: Lab) -> None:
+    lab = cdc_lab
+    assert CDC_SLOT in lab.tables.slots()
+    lab.stop_engine(ENGINE, forget=True)
+    assert CDC_SLOT not in lab.tables.slots()
+    with pytest.raises(LabError, match="takes turns.*labkit engine use local"):
+        lab.stop_engine("flink-kafka")
+
+
+@pytest.mark.parametrize(
+    ("envelope", "words"),
+    [
+        ("no JSON", "is no digit"),
+        ("[]", "is no digit"),
+        ('{"op": "c"}', "field 'source' is missing"),
+        ('{"op": "x", "source": {}}', "unknown operation 'x'"),
+        ('{"op": "c", "source": {}, "after": {"pixels": "AAAA"}}', "3 bytes are no 784 pixels"),
+        ('{"op": "c", "source": {}, "after": null}', "is no digit"),
+    ],
+)
+def test_what_is_no_digit_is_named(envelope: str, words: str) -> None:
+    with pytest.raises(NotADigitError, match=words):
+        decode_envelope(envelope)
