@@ -54,9 +54,12 @@ def ask_nothing() -> None:
 def _command(notebook: str, *, browser: bool) -> list[str]:
     command = [sys.executable, "-m", "jupyter", "lab", str(CHECKOUT / "notebooks" / notebook)]
     command.append(f"--notebook-dir={CHECKOUT / 'notebooks'}")
+    # Where no browser opens the notebook by itself, the address that JupyterLab prints leads there.
+    command.append(f"--LabApp.default_url=/lab/tree/{notebook}")
+    # Its own default is a login shell where its output is no terminal, and that would set PATH anew.
+    command.append(f"--ServerApp.terminado_settings=shell_command={os.environ.get('SHELL') or 'sh'}")
     if not browser:
-        # Without a browser that opens the notebook, the address that JupyterLab prints leads there.
-        command += ["--no-browser", f"--LabApp.default_url=/lab/tree/{notebook}"]
+        command.append("--no-browser")
     if os.geteuid() == 0:
         command.append("--allow-root")
     return command

@@ -48,6 +48,28 @@ def test_a_rare_kind_is_kept_after_any_number_of_others() -> None:
     assert (state.events_seen, state.predictions_seen) == (3001, 3000)
 
 
+def test_what_was_recorded_before_took_no_time_to_this_screen() -> None:
+    tally = LiveTally(started_ms=scored_event(2).event.recorded_ms)
+    tally.take_event(scored_event(2).event, T0 + 90_000)
+    later = dataclasses.replace(scored_event(3).event, recorded_ms=scored_event(2).event.recorded_ms + 1)
+    tally.take_event(later, T0 + 90_000)
+    tally.take_event(dataclasses.replace(later, offset=4, operation="r"), T0 + 90_000)
+    assert {scored.event.offset: scored.seen_ms for scored in tally.state().events} == {
+        2: None,
+        3: T0 + 90_000,
+        4: None,
+    }
+
+
+def test_older_events_of_a_deleted_row_know_that_it_is_gone() -> None:
+    tally = LiveTally(0)
+    first = scored_event(1).event
+    tally.take_event(first, T0)
+    tally.take_event(scored_event(2).event, T0)
+    tally.take_event(dataclasses.replace(first, offset=3, operation="d", pixels=None, label=None), T0)
+    assert {scored.event.offset: scored.deleted for scored in tally.state().events} == {1: True, 2: False, 3: True}
+
+
 def test_events_for_training_are_counted_apart() -> None:
     tally = LiveTally(0)
     tally.take_event(scored_event(1, "r", table="mnist_train").event, T0)

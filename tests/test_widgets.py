@@ -498,7 +498,7 @@ def test_a_row_of_the_snapshot_has_no_way_to_tell():
     timeline = Timeline()
     timeline.show(scored_event(9, "r"))
     assert timeline.digit is not None and (timeline.digit["hops"], timeline.digit["snapshot"]) == ([], True)
-    assert event_view(scored_event(9, "r"))["delay_ms"] is None
+    assert event_view(dataclasses.replace(scored_event(9, "r"), seen_ms=None))["delay_ms"] is None
     assert event_view(scored_event(9))["delay_ms"] == 13.2
 
 

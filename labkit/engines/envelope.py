@@ -25,7 +25,7 @@ class EnvelopeChange:
 def decode_envelope(envelope: str) -> EnvelopeChange:
     """Read Debezium's envelope, JSON without a schema.
 
-    A row that Flink CDC's snapshot found comes without LSN and commit time: it counts as of LSN 0, which is before every
+    A row that Flink CDC found in its snapshot comes without LSN and commit time: it counts as of LSN 0, before every
     other change, and of the time when it was read.
 
     Raises:

@@ -94,9 +94,7 @@ class History:
         events.sort(key=lambda event: (event.recorded_ms, event.offset), reverse=True)
         page = events[:count]
         predictions = self._predictions_of(page)
-        return [
-            ScoredEvent(event, predictions.get((event.partition, event.offset)), event.recorded_ms) for event in page
-        ]
+        return [ScoredEvent(event, predictions.get((event.partition, event.offset)), None) for event in page]
 
     def _read_back(
         self, place: TopicPartition, first: int, end: int, count: int, wanted: Callable[[ChangeEvent], bool]

@@ -13,8 +13,9 @@ class ScoredEvent:
 
     event: ChangeEvent
     prediction: Prediction | None
-    seen_ms: float
-    """When this process read the event, milliseconds since the Unix epoch."""
+    seen_ms: float | None
+    """When this process read the event, milliseconds since the Unix epoch; None for one that was there before, be it in
+    Kafka or, for a row of a snapshot, in the table."""
     predicted_seen_ms: float | None = None
     """When it read the prediction; None for one that was recorded before this process began to read."""
     deleted: bool = False

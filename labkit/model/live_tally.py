@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -34,8 +35,8 @@ class LiveTally:
     Its size is bounded, however many events come: a byte or two for each row, and the newest images.
 
     Args:
-        started_ms: Digits predicted before this, milliseconds since the Unix epoch, say nothing of how long the way to
-            this screen takes.
+        started_ms: What was recorded before this, milliseconds since the Unix epoch, says nothing of how long the way
+            to this screen takes.
     """
 
     def __init__(self, started_ms: float) -> None:
@@ -62,7 +63,8 @@ class LiveTally:
         key = _key(event)
         kind: Kind = (event.table, event.operation)
         self._counts[kind] += 1
-        self._events[key] = ScoredEvent(event, None, seen_ms)
+        live = event.operation != "r" and event.recorded_ms > self._started_ms
+        self._events[key] = ScoredEvent(event, None, seen_ms if live else None)
         self._kinds[kind].append(key)
         if len(self._kinds[kind]) > KEPT_OF_A_KIND:
             del self._events[self._kinds[kind].popleft()]
@@ -107,6 +109,12 @@ class LiveTally:
         if latest is not None and (latest.event.table, latest.event.row_id) == (table, row_id):
             self._latest = replace(latest, deleted=True)
 
+    def _with_deleted(self, events: Sequence[ScoredEvent]) -> Iterator[ScoredEvent]:
+        """The events, those of rows marked whose delete is among them."""
+        gone = {(one.event.table, one.event.row_id) for one in events if one.event.operation == "d"}
+        for one in events:
+            yield replace(one, deleted=True) if (one.event.table, one.event.row_id) in gone else one
+
     def rows_of(self, label: int, predicted: int, model: ModelName = "frozen") -> list[int]:
         """Rows of the test table that count in one cell of a model's confusion matrix now, newest first."""
         return self._scores[model].rows(label, predicted, DIGITS_OF_A_CELL)
@@ -120,7 +128,7 @@ class LiveTally:
         # By Kafka's time, not in the order of reading: a new screen reads one topic after the other.
         newest = sorted(self._events.values(), key=lambda one: (one.event.recorded_ms, one.event.offset), reverse=True)
         return LiveState(
-            events=tuple(newest),
+            events=tuple(self._with_deleted(newest)),
             latest=self._latest,
             score=self._scores["frozen"].result(),
             continual=self._scores["continual"].result(),

@@ -71,7 +71,10 @@ class ControlBar(RequestWidget):
             "stop": Job("stopping…", self._telling(self._actions.stop_sending, "sending stopped")),
             "start-scorer": Job(
                 "starting the scorer…",
-                self._telling(self._actions.start_scorer, "the scorer starts: TensorFlow takes some seconds to load"),
+                self._telling(
+                    self._actions.start_scorer,
+                    "the scorer starts: loading TensorFlow takes some seconds, on a busy machine half a minute",
+                ),
             ),
             "stop-scorer": Job(
                 "stopping the scorer…",

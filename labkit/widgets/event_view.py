@@ -32,8 +32,7 @@ def event_view(scored: ScoredEvent) -> dict[str, object]:
         "label": event.label,
         "lsn": format_lsn(event.lsn),
         "committed_ms": event.committed_ms,
-        # A row of the snapshot was there before capture began: it did not take so long.
-        "delay_ms": None if event.operation == "r" else rounded(scored.seen_ms - event.committed_ms),
+        "delay_ms": None if scored.seen_ms is None else rounded(scored.seen_ms - event.committed_ms),
         "scored": prediction is not None,
         "predicted": prediction.predicted if prediction else None,
         "probability": top_probability(prediction) if prediction else None,

@@ -47,7 +47,7 @@ def _counts(state: LiveState) -> str:
     words = f"{state.events_seen:,} events, {state.predictions_seen:,} predictions"
     if state.latency is not None:
         words += f", median {state.latency.median_ms:.0f} ms from commit to kernel"
-    return words + ". Run the cell to see it live."
+    return words + ". Run the cells from the top to see it live."
 
 
 def _latest(scored: ScoredEvent | None) -> str:
@@ -91,7 +91,7 @@ def _events(events: tuple[ScoredEvent, ...]) -> str:
             _verdict(scored),
             format_lsn(event.lsn),
             datetime.fromtimestamp(event.committed_ms / 1000).strftime("%H:%M:%S.%f")[:-3],
-            "" if event.operation == "r" else f"{scored.seen_ms - event.committed_ms:.0f} ms",
+            "" if scored.seen_ms is None else f"{scored.seen_ms - event.committed_ms:.0f} ms",
         )
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return f"<table>{''.join(rows)}</table>"

@@ -153,12 +153,12 @@ function render({ model, el }) {
       setText(delay, milliseconds(event.delay_ms));
       open.setAttribute("aria-label", `open the ${event.operation} of row ${event.row_id}`);
       controls.name(`row ${event.row_id}`);
-      const wanted = event.editable ? controls.element : noControls;
-      if (element.lastChild !== wanted) element.lastChild.replaceWith(wanted);
     };
 
     /** Show what has become of its event since. */
     const update = (now) => {
+      const wanted = now.editable ? controls.element : noControls; // A row may have been deleted since.
+      if (element.lastChild !== wanted) element.lastChild.replaceWith(wanted);
       const [mark, judged, kind] = verdict(now.right);
       prediction.className = `lk-verdict lk-${kind}`;
       let text = "–"; // Rows for training, and deletes, get no prediction.
@@ -187,6 +187,7 @@ function render({ model, el }) {
         record.value && make("section", { "aria-label": "bytes of the value" },
           make("h4", {}, "Its value, byte by byte"), make("pre", { tabindex: "0" }, record.value))));
     opened.focus({ preventScroll: true });
+    opened.scrollIntoView({ block: "nearest" });
   }
 
   function clock(ms) {

@@ -53,6 +53,7 @@ function render({ model, el }) {
       return;
     }
     setText(note, "");
+    if (another) name("this row"); // A choice that was made for the row before is none for this one.
     shown = prediction;
     empty.hidden = prediction !== null;
     content.hidden = prediction === null;

@@ -17,6 +17,7 @@ function render({ model, el }) {
   const cells = makeConfusion(table);
   const digits = make("div", { class: "lk-cell-digits" });
   let drawn = null; // The cell whose digits are on the page.
+  let pressed = false; // Since then: what was asked for shall be seen.
   const select = make("select", { "aria-label": "model whose digits are shown", onchange: choose },
     ...Object.keys(MODELS).map((name) => make("option", { value: name }, `${name} model`)));
   const [status, stopStatus] = statusLine(model);
@@ -25,8 +26,9 @@ function render({ model, el }) {
   const root = make("section", { class: "labkit labkit-score", "aria-label": "score" },
     make("h2", {}, "Running accuracy"),
     make("div", { class: "lk-score-body" },
-      make("div", {}, make("div", { class: "lk-models" }, ...boards.map(({ element }) => element)), plot, classes),
-      make("div", {}, make("label", { class: "lk-hint" }, "Digit by digit: ", select), table, status, digits)));
+      make("div", {}, make("div", { class: "lk-models" }, ...boards.map(({ element }) => element)), plot,
+        make("label", { class: "lk-hint" }, "Digit by digit: ", select), classes),
+      make("div", {}, table, status, digits)));
   el.replaceChildren(root);
   keepKeys(root);
   const line = makePlot();
@@ -104,7 +106,7 @@ function render({ model, el }) {
       ...digits.map((digit) => make("th", { scope: "col" }, String(digit))));
     const rows = digits.map((label) => {
       const row = digits.map((predicted) => make("button", {
-        type: "button", onclick: () => sendRequest(model, { action: "cell", model: model.get("chosen"), label, predicted }),
+        type: "button", onclick: () => press(label, predicted),
       }));
       return { row, element: make("tr", {}, make("th", { scope: "row" }, String(label)),
         ...row.map((button) => make("td", {}, button))) };
@@ -112,6 +114,11 @@ function render({ model, el }) {
     parent.append(make("caption", {}, "Which digit the model took for which. Press a number to see its digits."), make("thead", {}, head),
       make("tbody", {}, ...rows.map(({ element }) => element)));
     return rows.map(({ row }) => row);
+  }
+
+  function press(label, predicted) {
+    pressed = true;
+    sendRequest(model, { action: "cell", model: model.get("chosen"), label, predicted });
   }
 
   function drawConfusion(confusion) {
@@ -125,7 +132,8 @@ function render({ model, el }) {
         if (button.textContent === text) return; // Most cells stay as they are.
         button.textContent = text;
         button.disabled = !count;
-        button.className = count ? (label === predicted ? "lk-hit" : "lk-miss") : "";
+        button.classList.toggle("lk-hit", count > 0 && label === predicted);
+        button.classList.toggle("lk-miss", count > 0 && label !== predicted);
         button.setAttribute("aria-label", `${count} times ${label} said to be ${predicted}`);
       });
     });
@@ -134,6 +142,10 @@ function render({ model, el }) {
   function drawCell() {
     const cell = model.get("cell");
     digits.hidden = cell === null || cell.model !== model.get("chosen");
+    cells.forEach((row, label) => row.forEach((button, predicted) => {
+      const shown = !digits.hidden && cell.label === label && cell.predicted === predicted;
+      button.classList.toggle("lk-shown", shown);
+    }));
     if (digits.hidden || cell === drawn) return;
     drawn = cell;
     const images = bytesOf(model.get("images"));
@@ -142,6 +154,8 @@ function render({ model, el }) {
       paintDigit(canvas, images, 784 * index);
       return make("figure", {}, canvas, make("figcaption", {}, `row ${row}`));
     }));
+    if (pressed) digits.scrollIntoView({ block: "nearest" });
+    pressed = false;
   }
 
   // Precision, recall and F1

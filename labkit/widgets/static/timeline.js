@@ -43,10 +43,13 @@ function render({ model, el }) {
     tellPainted(digit.key);
   }
 
-  /** Tell the kernel once the browser has put this digit's frame on the screen. */
+  /** Tell the kernel once the browser has put this digit's frame on the screen, where anybody can see it. */
   function tellPainted(key) {
     if (key === told) return;
     told = key;
+    const { top, bottom, height } = el.getBoundingClientRect();
+    // A browser draws what is out of sight when it likes to: that would not be the way's time.
+    if (document.hidden || height === 0 || bottom < 0 || top > window.innerHeight) return;
     requestAnimationFrame(() => setTimeout(() => ending || model.send({ painted: key })));
   }
 
@@ -54,7 +57,7 @@ function render({ model, el }) {
     const percentiles = model.get("percentiles");
     table.hidden = percentiles === null;
     if (percentiles === null) return;
-    setText(caption, `The last minute, ${percentiles.digits.toLocaleString()} digits`);
+    setText(caption, `The last minute, ${percentiles.digits.toLocaleString()} ${percentiles.digits === 1 ? "digit" : "digits"}`);
     const { rows } = percentiles;
     while (body.children.length > rows.length) body.lastChild.remove();
     while (body.children.length < rows.length) {
