@@ -145,7 +145,7 @@ class Lab:
         self.stack = make_stack(self.settings)  # Somebody may have chosen anew since this object was made.
         self.stack.up(report)
         self.tables.setup()
-        create_topics(self.endpoints)
+        create_topics(self.endpoints, self.settings.partitions)
         captured = self._captured_before()
         self._capturing.resume(captured)
         for route in captured or ():

@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     heartbeat_ms: int = Field(default=10_000, ge=100)
     # Debezium's default of 500 ms is most of the talk's latency; 5 ms costs little when idle.
     poll_interval_ms: int = Field(default=5, ge=1)
+    # For engines that share the work: of the bytes route's topics and the predictions, when they are made.
+    partitions: int = Field(default=1, ge=1, le=32)
     min_free_disk_mib: int = Field(default=1024, ge=0)
     start_timeout_s: int = Field(default=120, ge=5)
 

@@ -41,7 +41,7 @@ PARAMETERS = {
 }
 """For papermill. nbval takes what stands in the notebook."""
 INTERNAL_TOPICS = ("__", "connect-")
-POLL_INTERVAL_MS = "20"
+POLL_INTERVAL_MS = "50"
 """Of Debezium, in place of 5: three labs that wait would take a whole core of the two for their polls."""
 CELL_TIMEOUT_S = 300
 COURSE_S = 900

@@ -13,7 +13,7 @@ from labkit.errors import LabError
 from labkit.model.prediction import Prediction
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.reading import read_to_present_end
-from labkit.stream.topics import CLIENT
+from labkit.stream.topics import CLIENT, offset_range
 
 _FORM = TypeAdapter(Prediction)
 RESET_KEY = b"score-reset"
@@ -84,8 +84,12 @@ def reset_scores(servers: str) -> None:
         servers: Kafka's bootstrap servers.
 
     Raises:
-        LabError: The broker is away.
+        LabError: The broker is away, or there are several partitions: a mark has no place in the order of the others.
     """
+    if len(offset_range(servers, PREDICTIONS_TOPIC)) > 1:
+        raise LabError(
+            "scores can begin anew only where the predictions have one partition", "labkit down and up again"
+        )
     try:
         producer = KafkaProducer(
             bootstrap_servers=servers, delivery_timeout_ms=10_000, request_timeout_ms=5_000, **CLIENT

@@ -31,14 +31,20 @@ class MissingTopicError(LabError):
     """There is no such topic, or none yet."""
 
 
-def create_topics(endpoints: Endpoints) -> None:
-    """Make the lab's topics where they are missing, one partition each.
+def create_topics(endpoints: Endpoints, partitions: int = 1) -> None:
+    """Make the lab's topics where they are missing.
 
     A topic that no event has reached yet does not exist, and a consumer subscribed to it would wait for nothing.
+
+    Args:
+        endpoints: Where Kafka answers.
+        partitions: Of the bytes route's topics and of the predictions, which are spread by row. The csv route has one:
+            its key is the label.
     """
     prefixes, tables = (CSV_PREFIX, BYTES_PREFIX), (TRAIN_TABLE, TEST_TABLE)
-    wanted = [table_topic(prefix, table) for prefix in prefixes for table in tables]
-    new = [NewTopic(name, 1, 1) for name in [*wanted, PREDICTIONS_TOPIC]]
+    by_row = [*(table_topic(BYTES_PREFIX, table) for table in tables), PREDICTIONS_TOPIC]
+    new = [NewTopic(name, partitions, 1) for name in by_row]
+    new += [NewTopic(table_topic(CSV_PREFIX, table), 1, 1) for table in tables]
     new += [NewTopic(f"__debezium-heartbeat.{prefix}", 1, 1, topic_configs=HEARTBEAT_CONFIG) for prefix in prefixes]
     admin = _admin(endpoints)
     try:
