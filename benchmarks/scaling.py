@@ -3,7 +3,8 @@
     .venv/bin/python -m benchmarks.scaling --digits 20000
 
 Each has its turn in a lab of its own, with the same network. It prints the figures as JSON and writes a table to
-docs/scaling.md. It exits with 1 where a ledger does not balance, or a row's predictions are out of the order of its changes.
+docs/scaling.md. It exits with 1 where a ledger does not balance, or a row's predictions are not in the order of its
+changes.
 """
 
 import datetime
@@ -102,19 +103,19 @@ def table(rates: Sequence[Rate], digits: int) -> str:
         "| scores | partitions | workers | digits a second | speed-up | in order |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for rate in rates:
-        lines.append(
-            f"| {rate.scores} | {rate.partitions} | {rate.workers} | {rate.digits_a_second:.0f} | "
-            f"{rate.digits_a_second / alone[rate.scores]:.2f} | {'yes' if rate.in_order else 'no'} |"
-        )
+    lines += [
+        f"| {rate.scores} | {rate.partitions} | {rate.workers} | {rate.digits_a_second:.0f} | "
+        f"{rate.digits_a_second / alone[rate.scores]:.2f} | {'yes' if rate.in_order else 'no'} |"
+        for rate in rates
+    ]
     return "\n".join(
         [
             *lines,
             "",
             f"- digits a second: {digits:,} digits in one transaction, from the commit to the last prediction in Kafka",
             "- speed-up: over the same engine with one worker on one partition",
-            "- in order: the predictions of each row are in the order of its changes, relabels and deletes included, and "
-            "every change was predicted once",
+            "- in order: the predictions of each row are in the order of its changes, relabels and deletes included, "
+            "and every change was predicted once",
             "",
         ]
     )

@@ -88,7 +88,7 @@ def reset_scores(servers: str) -> None:
     """
     if len(offset_range(servers, PREDICTIONS_TOPIC)) > 1:
         raise LabError(
-            "scores can begin anew only where the predictions have one partition", "labkit down and up again"
+            "scores can begin anew only where the predictions have one partition", "labkit down, then labkit up"
         )
     try:
         producer = KafkaProducer(
