@@ -12,7 +12,7 @@ from labkit.capture.connect import ConnectClient, with_decoding_plugin
 from labkit.errors import LabError
 from labkit.settings import BYTES_PREFIX, CSV_PREFIX, Endpoints, Settings
 
-ROUTES = ("bytes", "csv", "http", "talk")
+ROUTES = ("bytes", "csv", "http", "iris", "talk")
 POSTGRES = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector"}
 SETTINGS = Settings(poll_interval_ms=7, heartbeat_ms=8000)
 ENDPOINTS = Endpoints(
