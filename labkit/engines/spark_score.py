@@ -10,10 +10,7 @@ says by itself up to which event: what Spark then hands out again is left out.
 
 import json
 import logging
-import os
 import shutil
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +28,7 @@ from pyspark.sql.types import ArrayType, FloatType
 
 from labkit.engines.lite import make_predict, read_current
 from labkit.engines.options import JobOptions
+from labkit.engines.process import run_until_told
 from labkit.engines.progress import Progress
 from labkit.errors import LabError
 from labkit.model.prediction import Prediction
@@ -236,27 +234,9 @@ def run(options: JobOptions, stop: threading.Event) -> None:
         spark.stop()
 
 
-def _end_with_the_starter() -> None:
-    # Whoever started this job holds the other end of its standard input; killed, it closes that.
-    while os.read(0, 1):
-        pass
-    os._exit(1)
-
-
 def main() -> None:
     """The job's process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("kafka", "py4j"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    threading.Thread(target=_end_with_the_starter, daemon=True).start()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        run(JobOptions.model_validate_json(sys.argv[1]), stop)
-    except LabError as error:
-        log.error("%s; %s", error.problem, error.fix)
-        sys.exit(1)
+    run_until_told(lambda argument, stop: run(JobOptions.model_validate_json(argument), stop))
 
 
 if __name__ == "__main__":
