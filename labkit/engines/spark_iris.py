@@ -129,6 +129,9 @@ def open_session(options: IrisOptions) -> SparkSession:
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", "512m")
+        # Java's regular expressions recurse, and Spark has some that go on over whole texts: on a busy machine, where
+        # they are interpreted for longer, the usual megabyte of stack was not enough.
+        .config("spark.driver.extraJavaOptions", "-Xss8m")
         .config("spark.sql.shuffle.partitions", "1")
         .config("spark.sql.streaming.minBatchesToRetain", "10")
         .config("spark.sql.streaming.metricsEnabled", "false")
@@ -137,7 +140,7 @@ def open_session(options: IrisOptions) -> SparkSession:
 
 
 def start(spark: SparkSession, job: SparkIris, options: IrisOptions) -> StreamingQuery:
-    """Start where the centres in Kafka were learned up to: that is authoritative, so each start has a new checkpoint."""
+    """Start behind what the centres in Kafka have learned: that is authoritative, so the checkpoint is a new one."""
     shutil.rmtree(options.checkpoint, ignore_errors=True)
     starting = {topic: {"0": job.learned.positions.get(topic, 0)} for topic in SOURCES}
     records = (

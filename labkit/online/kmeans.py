@@ -138,7 +138,7 @@ def learn(clusters: Clusters, points: npt.ArrayLike, decay: float = 1.0, unit: U
     for label in np.unique(labels):
         mine = rows[labels == label]
         weights[label] += len(mine)
-        share = len(mine) / max(weights[label], 1e-16)
+        share = len(mine) / max(float(weights[label]), 1e-16)
         centres[label] = _multiply_add(share / len(mine), mine.sum(axis=0), centres[label] * (1.0 - share))
     return _without_dying(centres, weights)
 

@@ -60,7 +60,8 @@ class RuleClusterer:
     """
 
     def __init__(self, clusters: Clusters, decay: float = 1.0, unit: Unit = "batches") -> None:
-        self.clusters, self._decay, self._unit = clusters, decay, unit
+        self.clusters, self._decay = clusters, decay
+        self._unit: Unit = unit
 
     def learn(self, points: npt.ArrayLike) -> None:
         """Learn a mini-batch."""

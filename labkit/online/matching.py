@@ -30,7 +30,7 @@ def match_clusters(clusters: npt.ArrayLike, labels: npt.ArrayLike, count: int) -
     if found.shape != wanted.shape or found.ndim != 1:
         raise LabError(f"clusters of shape {found.shape}, labels of shape {wanted.shape}", "one of each for a row")
     for numbers in (found, wanted):
-        if numbers.size and not (0 <= numbers.min() and numbers.max() < count):
+        if numbers.size and not (numbers.min() >= 0 and numbers.max() < count):
             raise LabError(f"clusters and labels must be from 0 to {count - 1}", "leave out rows without a label")
     together = np.zeros((count, count), np.int64)
     np.add.at(together, (found, wanted), 1)

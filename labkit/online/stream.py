@@ -1,4 +1,4 @@
-"""The iris tables, their capture and their topics in a running lab: made when a lesson or a test wants them, and removed.
+"""The iris tables, their capture and their topics in a running lab: made when somebody wants them, and removed.
 
 They stand beside the digits: tables, publication, slot, connector and topics of their own.
 """
@@ -109,7 +109,9 @@ class IrisStream:
             with self._postgres() as connection, connection.transaction():
                 answers = [connection.execute(statement, [*row, label]).fetchone() for row, label in rows]
         except (errors.CheckViolation, errors.NotNullViolation, errors.DataError) as error:
-            raise LabError(f"a row is no flower: {error.diag.message_primary}", "lengths in cm, label 0 to 2") from error
+            raise LabError(
+                f"a row is no flower: {error.diag.message_primary}", "lengths in cm, label 0 to 2"
+            ) from error
         return [int(answer[0]) for answer in answers if answer]
 
     def wait_learned(self, rows: int, timeout_s: float = 120.0) -> Learned:
@@ -141,11 +143,7 @@ class IrisStream:
         """What there is of it now, such as ``topic iris-centres``; empty after `clear`."""
         found = [f"connector {name}" for name in self._connect.names() if name == self._connector.name]
         with self._postgres() as connection:
-            for kind, query, names in (
-                ("slot", "SELECT slot_name FROM pg_replication_slots WHERE slot_name = ANY(%s)", [self._connector.slot]),
-                ("publication", "SELECT pubname FROM pg_publication WHERE pubname = ANY(%s)", [PUBLICATION]),
-                ("table", "SELECT tablename FROM pg_tables WHERE tablename = ANY(%s)", list(TABLES)),
-            ):
+            for kind, (query, names) in self._catalogue().items():
                 found += [f"{kind} {name}" for (name,) in connection.execute(query, [names]).fetchall()]
         admin = self._admin()
         try:
@@ -201,6 +199,13 @@ class IrisStream:
             pass  # Somebody else made them in the meantime.
         finally:
             admin.close()
+
+    def _catalogue(self) -> dict[str, tuple[LiteralString, list[str]]]:
+        return {
+            "slot": ("SELECT slot_name FROM pg_replication_slots WHERE slot_name = ANY(%s)", [self._connector.slot]),
+            "publication": ("SELECT pubname FROM pg_publication WHERE pubname = ANY(%s)", [PUBLICATION]),
+            "table": ("SELECT tablename FROM pg_tables WHERE tablename = ANY(%s)", list(TABLES)),
+        }
 
     def _topics(self, admin: Any) -> list[str]:
         return [name for name in admin.list_topics() if name in (*TOPICS, HEARTBEATS)]
