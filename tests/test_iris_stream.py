@@ -162,7 +162,7 @@ def test_what_is_no_flower_is_passed_over_with_a_line_in_the_log(iris_lab: Lab, 
         connection.execute("DELETE FROM iris_train WHERE petal_width = -1")
     producer = KafkaProducer(bootstrap_servers=lab.kafka, **CLIENT)
     for value in (b"no json", b'{"sepal_length": 5.0}', None):
-        producer.send(TRAIN_TOPIC, value).get(10)
+        producer.send(TRAIN_TOPIC, value, key=b"of nobody").get(10)
     producer.close()
     stream.insert(flowers)
     with learn_on_spark(lab.kafka, lab.settings):

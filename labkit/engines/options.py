@@ -54,3 +54,7 @@ class IrisOptions(BaseModel):
 
 ONLY_HERE = {"SPARK_LOCAL_IP": LOOPBACK}
 """Environment of every job: its own servers listen on this machine alone."""
+
+JAVA_OPTIONS = "-Xss8m"
+"""For Spark's Java. When a micro-batch fails, Spark searches Python's whole error text with a regular expression that
+recurses at each character: the usual megabyte of stack overflows, and nobody learns why it failed."""

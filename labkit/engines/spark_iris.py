@@ -24,7 +24,7 @@ from pyspark.mllib.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
-from labkit.engines.options import IrisOptions
+from labkit.engines.options import JAVA_OPTIONS, IrisOptions
 from labkit.engines.process import run_until_told
 from labkit.errors import LabError
 from labkit.online.events import SOURCES
@@ -129,9 +129,7 @@ def open_session(options: IrisOptions) -> SparkSession:
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", "512m")
-        # Java's regular expressions recurse, and Spark has some that go on over whole texts: on a busy machine, where
-        # they are interpreted for longer, the usual megabyte of stack was not enough.
-        .config("spark.driver.extraJavaOptions", "-Xss8m")
+        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
         .config("spark.sql.shuffle.partitions", "1")
         .config("spark.sql.streaming.minBatchesToRetain", "10")
         .config("spark.sql.streaming.metricsEnabled", "false")
@@ -171,8 +169,9 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
             pass
         if query.isActive:
             query.stop()
-        elif (error := query.exception()) is not None:
-            raise LabError(f"Spark's job has ended: {str(error).splitlines()[0]}", "see its log")
+        elif not stop.is_set():
+            error = str(query.exception() or "it does not say why").strip()
+            raise LabError(f"Spark's job has ended: {error.splitlines()[0]}", "see its log")
     finally:
         job.close()
         spark.stop()

@@ -27,7 +27,7 @@ from pyspark.sql.streaming import StreamingQuery
 from pyspark.sql.types import ArrayType, FloatType
 
 from labkit.engines.lite import make_predict, read_current
-from labkit.engines.options import JobOptions
+from labkit.engines.options import JAVA_OPTIONS, JobOptions
 from labkit.engines.process import run_until_told
 from labkit.engines.progress import Progress
 from labkit.errors import LabError
@@ -180,6 +180,7 @@ def open_session(options: JobOptions) -> SparkSession:
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", "512m")
+        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
         .config("spark.sql.shuffle.partitions", "2")
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(AT_A_TIME))
         # A micro-batch leaves two small files; a lab needs no long past of them.

@@ -168,7 +168,9 @@ class IrisStream:
             time.sleep(0.3)
 
     def _remove_once(self) -> None:
-        self._connect.delete(self._connector.name, forget_offsets=True)
+        # By the list: just after its end Connect still tells how a connector is, and refuses to stop it.
+        if self._connector.name in self._connect.names():
+            self._connect.delete(self._connector.name, forget_offsets=True)
         with self._postgres() as connection:
             connection.execute(END_READER, [self._connector.slot])
             connection.execute(DROP_SLOT, [self._connector.slot])
