@@ -12,7 +12,7 @@ from labkit.capture.connect import ConnectClient, with_decoding_plugin
 from labkit.errors import LabError
 from labkit.settings import BYTES_PREFIX, CSV_PREFIX, Endpoints, Settings
 
-ROUTES = ("bytes", "csv", "http", "talk")
+ROUTES = ("bytes", "csv", "http", "iris", "talk")
 POSTGRES = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector"}
 SETTINGS = Settings(poll_interval_ms=7, heartbeat_ms=8000)
 ENDPOINTS = Endpoints(
@@ -106,7 +106,7 @@ def test_unknown_route_is_refused_with_the_known_ones(route: str) -> None:
     with pytest.raises(LabError) as refusal:
         load_config(route, ENDPOINTS, SETTINGS)
     assert repr(route) in refusal.value.problem
-    assert refusal.value.fix == "one of bytes, csv, http, talk"
+    assert refusal.value.fix == "one of bytes, csv, http, iris, talk"
 
 
 def test_postgres_connector_without_a_decoding_plugin_gets_the_built_in_one() -> None:

@@ -6,18 +6,24 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
-from labkit.engines.options import JobOptions
+from pydantic import BaseModel
+
 from labkit.errors import LabError
 
 log = logging.getLogger("labkit.engines")
 
+Options = TypeVar("Options", bound=BaseModel)
 
-def run_as_child(run: Callable[[JobOptions, threading.Event], None]) -> None:
+
+def run_as_child(run: Callable[[Options, threading.Event], None], options: type[Options]) -> None:
     """Run a job in this process until it ends.
 
     Args:
-        run: The job: gets its options, and an event that is set when it is to end.
+        run: The job: gets its options, and an event that is set when it is to end. A `LabError` of it is logged, and
+            the process exits with 1.
+        options: Their type. The process's one argument is such options as JSON.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("labkit").setLevel(logging.INFO)  # Engines have their own opinion of the root logger.
@@ -28,7 +34,7 @@ def run_as_child(run: Callable[[JobOptions, threading.Event], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        run(JobOptions.model_validate_json(sys.argv[1]), stop)
+        run(options.model_validate_json(sys.argv[1]), stop)
     except LabError as error:
         log.error("%s; %s", error.problem, error.fix)
         sys.exit(1)

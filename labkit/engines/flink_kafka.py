@@ -13,9 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
 
-from kafka import KafkaAdminClient, KafkaProducer
 from kafka.structs import TopicPartition
 from pyflink.table import DataTypes, StreamTableEnvironment
 from pyflink.table.udf import udtf
@@ -23,12 +21,13 @@ from pyflink.table.udf import udtf
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_function import Score
 from labkit.engines.flink_savepoint import take_savepoint
-from labkit.engines.flink_session import open_environment, run_until_told
+from labkit.engines.flink_session import newest_checkpoint_s, open_environment, run_until_told
 from labkit.engines.lag import Lag
 from labkit.engines.options import JobOptions
+from labkit.engines.progress import Progress
+from labkit.engines.transactions import end_transactions
 from labkit.model.resume import EVENTS_TOPIC, resume_positions
 from labkit.settings import PREDICTIONS_TOPIC
-from labkit.stream.topics import CLIENT
 
 log = logging.getLogger("labkit.engines.flink")
 
@@ -89,26 +88,6 @@ LATERAL TABLE(score(`topic`, `partition`, `offset`, `timestamp`, `key`, `value`,
 """
 
 
-def end_transactions(servers: str, names: str) -> None:
-    """Abort the transactions that a killed run left open: until then nobody reads what was written behind them.
-
-    Args:
-        servers: Kafka's bootstrap servers.
-        names: How the names of the transactions begin.
-    """
-    admin: Any = KafkaAdminClient(bootstrap_servers=servers, **CLIENT)
-    try:
-        found = [each for listed in admin.list_transactions().values() for each in listed]
-    finally:
-        admin.close()
-    for each in found:
-        if each.transactional_id.startswith(names) and each.state.value in ("Ongoing", "PrepareAbort", "PrepareCommit"):
-            # Whoever takes over the name ends what is open under it, and whoever had it before is refused.
-            producer = KafkaProducer(bootstrap_servers=servers, transactional_id=each.transactional_id, **CLIENT)
-            producer.init_transactions()
-            producer.close()
-
-
 def run(options: JobOptions, stop: threading.Event) -> None:
     """Score until told to stop.
 
@@ -128,12 +107,14 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     tables.execute_sql(PREDICTIONS.format(topic=PREDICTIONS_TOPIC, servers=options.servers, transactions=names))
     tables.create_temporary_function("score", udtf(Score(options.models), result_types=[DataTypes.BYTES()]))
     lag = Lag(options.servers, GROUP, positions)
+
+    def tell() -> None:
+        Progress(lag=lag.measure(), checkpoint_s=newest_checkpoint_s(options.checkpoint)).write(options.progress)
+
     try:
         client = tables.execute_sql(INSERT).get_job_client()
         log.info("scoring on Flink at %s%s", options.master, f", from {savepoint}" if savepoint else "")
-        run_until_told(
-            client, options, folder, stop, lag.measure, lambda: _by_partition(resume_positions(options.servers))
-        )
+        run_until_told(client, folder, stop, tell, lambda: _by_partition(resume_positions(options.servers)))
     finally:
         lag.close()
 
@@ -143,4 +124,4 @@ def _by_partition(positions: Mapping[TopicPartition, int]) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    run_as_child(run)
+    run_as_child(run, JobOptions)

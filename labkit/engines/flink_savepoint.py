@@ -99,7 +99,17 @@ def newest_state(folder: Path) -> str | None:
         found = []
     note.write_text(json.dumps(this))
     newest = found[-1] if found else None
-    for left in (*folder.glob(f"{CHECKPOINTS}/*"), *folder.glob(f"{SAVEPOINTS}/*")):
-        if newest is None or not newest.is_relative_to(left):
-            shutil.rmtree(left)
+    forget_states(folder, but=newest)
     return None if newest is None else newest.as_uri()
+
+
+def forget_states(folder: Path, but: Path | None = None) -> None:
+    """Remove the savepoints and checkpoints of earlier runs.
+
+    Args:
+        folder: The job's.
+        but: One of them that stays.
+    """
+    for left in (*folder.glob(f"{CHECKPOINTS}/*"), *folder.glob(f"{SAVEPOINTS}/*")):
+        if but is None or not but.is_relative_to(left):
+            shutil.rmtree(left)

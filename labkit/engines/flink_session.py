@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
-from labkit.engines.options import JobOptions
-from labkit.engines.progress import Progress
+from labkit.engines.options import IrisOptions, JobOptions
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, LOOPBACK
 
@@ -39,7 +38,7 @@ logger.beam.level = OFF
 JVM = "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=UTC"
 
 
-def open_environment(options: JobOptions, folder: Path, savepoint: str | None, most_parallel: int) -> Any:
+def open_environment(options: JobOptions | IrisOptions, folder: Path, savepoint: str | None, most_parallel: int) -> Any:
     """Flink's environment for one job, here or on a session cluster.
 
     Args:
@@ -63,7 +62,6 @@ def open_environment(options: JobOptions, folder: Path, savepoint: str | None, m
     slots = int((local and local[1]) or most_parallel)
     values = {
         "pipeline.jars": ";".join(path.as_uri() for path in options.jars),
-        "pipeline.name": "labkit: scoring digits",
         "execution.checkpointing.interval": f"{CHECKPOINT_MS} ms",
         "execution.checkpointing.dir": options.checkpoint.as_uri(),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
@@ -95,20 +93,18 @@ def open_environment(options: JobOptions, folder: Path, savepoint: str | None, m
 
 def run_until_told(
     client: Any,
-    options: JobOptions,
     folder: Path,
     stop: threading.Event,
-    lag: Callable[[], int | None],
+    tell: Callable[[], None],
     reached: Callable[[], Mapping[str, int]],
 ) -> None:
     """Tell how the job is until told to stop; then stop it with a savepoint.
 
     Args:
         client: Flink's JobClient.
-        options: The job's.
         folder: Gets the savepoint and its note.
         stop: Set to end it.
-        lag: Measures how many changes wait; None where that is not known here.
+        tell: Called twice a second meanwhile.
         reached: Tells how far scoring is, once the job has stopped.
 
     Raises:
@@ -120,11 +116,11 @@ def run_until_told(
             path = client.stop_with_savepoint(False, (folder / SAVEPOINTS).as_uri()).result()
             leave_savepoint(folder, path, reached())
             return
-        Progress(lag=lag(), checkpoint_s=_newest_checkpoint_s(options.checkpoint)).write(options.progress)
+        tell()
     raise LabError(f"Flink's job has ended: {_root_cause(str(result.exception()))}", "labkit logs scorer")
 
 
-def _newest_checkpoint_s(checkpoints: Path) -> float:
+def newest_checkpoint_s(checkpoints: Path) -> float:
     """When the newest one was complete, seconds since the Unix epoch; when this run began, before the first."""
     times = [path.stat().st_mtime for path in (checkpoints, *checkpoints.glob("*/chk-*/_metadata")) if path.exists()]
     return max(times, default=0.0)

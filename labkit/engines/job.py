@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 from filelock import FileLock
+from pydantic import BaseModel
 
 from labkit.engines.catalog import LOCAL, Engine
 from labkit.engines.environment import EngineEnvironment
@@ -79,7 +80,7 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
         progress=folder / PROGRESS,
     )
     # A job whose starter was killed may need a moment to end: two at once would hinder each other.
-    with FileLock(folder / "job.lock"), _started(engine, environment, options) as job:
+    with FileLock(folder / "job.lock"), started_job(environment, engine.module, options) as job:
         while job.poll() is None and not stop.wait(LOOK_S):
             if current_version(models) != version:
                 version = _export(models, folder / "models")
@@ -94,7 +95,17 @@ def _export(store: Path, folder: Path) -> str | None:
 
 
 @contextmanager
-def _started(engine: Engine, environment: EngineEnvironment, options: JobOptions) -> Generator[subprocess.Popen[bytes]]:
+def started_job(
+    environment: EngineEnvironment, module: str, options: BaseModel, log_file: int | None = None
+) -> Generator[subprocess.Popen[bytes]]:
+    """Run a job in an engine's environment, as a child that ends with this process; left, it is stopped.
+
+    Args:
+        environment: The engine's, installed.
+        module: The job.
+        options: Its one argument, as JSON.
+        log_file: Descriptor that gets what it says; None for this process's own output.
+    """
     own = {
         "PYTHONPATH": str(CHECKOUT),
         "JAVA_HOME": str(environment.java_home),
@@ -102,8 +113,10 @@ def _started(engine: Engine, environment: EngineEnvironment, options: JobOptions
         **JOB_ENVIRONMENT,
     }
     job = subprocess.Popen(
-        [str(environment.python), "-m", engine.module, options.model_dump_json()],
+        [str(environment.python), "-m", module, options.model_dump_json()],
         stdin=subprocess.PIPE,  # Closed by the system where this process is killed: the job ends, too.
+        stdout=log_file,
+        stderr=log_file,
         env=os.environ | own,
     )
     try:

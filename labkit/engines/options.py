@@ -1,6 +1,7 @@
 """What an engine's job is told by the one who starts it."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -32,6 +33,28 @@ class JobOptions(BaseModel):
     most_at_once: int = Field(default=5000, ge=1)
 
 
+class IrisOptions(BaseModel):
+    """What a job that learns iris is told, as one JSON argument.
+
+    Attributes:
+        servers: Kafka's bootstrap servers.
+        master: Where the engine runs.
+        jars: What the engine's own packages lack.
+        checkpoint: Folder of the engine's own record of how far it is, in this run.
+        decay: What a past mini-batch, or a past point, still counts, see `labkit.online.kmeans.learn`.
+        unit: What the decay counts.
+        most_at_once: Records in one micro-batch of the engine, at most.
+    """
+
+    servers: str
+    master: str = "local[2]"
+    jars: tuple[Path, ...] = ()
+    checkpoint: Path
+    decay: float = Field(default=1.0, ge=0, le=1)
+    unit: Literal["batches", "points"] = "batches"
+    most_at_once: int = Field(default=5000, ge=1)
+
+
 JOB_ENVIRONMENT = {
     # Its own servers listen on this machine alone.
     "SPARK_LOCAL_IP": LOOPBACK,
@@ -39,3 +62,7 @@ JOB_ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore:pkg_resources is deprecated as an API",
 }
 """Environment variables of every job."""
+
+JAVA_OPTIONS = "-Xss8m"
+"""For Spark's Java. When a micro-batch fails, Spark searches Python's whole error text with a regular expression that
+recurses at each character: the usual megabyte of stack overflows, and nobody learns why it failed."""

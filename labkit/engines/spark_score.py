@@ -28,7 +28,7 @@ from pyspark.sql.types import ArrayType, FloatType
 
 from labkit.engines.child import run_as_child
 from labkit.engines.lite import make_predict, read_current
-from labkit.engines.options import JobOptions
+from labkit.engines.options import JAVA_OPTIONS, JobOptions
 from labkit.engines.progress import Progress
 from labkit.engines.record import Record
 from labkit.errors import LabError
@@ -168,6 +168,7 @@ def open_session(options: JobOptions) -> SparkSession:
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", "512m")
+        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
         .config("spark.sql.shuffle.partitions", "2")
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(AT_A_TIME))
         # A micro-batch leaves two small files; a lab needs no long past of them.
@@ -223,4 +224,4 @@ def run(options: JobOptions, stop: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    run_as_child(run)
+    run_as_child(run, JobOptions)

@@ -1,0 +1,181 @@
+"""Iris on Spark: Structured Streaming from the iris topics, Spark's own StreamingKMeans, predictions back to Kafka.
+
+It runs in Spark's own environment. What a micro-batch led to, the predictions and the centres with the offsets up to
+which they were learned, is written in one Kafka transaction. So after a crash the centres in Kafka say by themselves
+where to go on, and nothing is learned twice. What is a mini-batch is not left to Spark's micro-batches, which end when
+they end: it is a transaction in PostgreSQL, see `labkit.online.learner`.
+"""
+
+# Spark's packages are in its own environment, not in the one that is checked.
+# pyright: reportMissingImports=false
+
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from kafka import KafkaProducer
+from pyspark import SparkContext
+from pyspark.mllib.clustering import StreamingKMeansModel
+from pyspark.mllib.linalg import Vectors
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from labkit.engines.child import run_as_child
+from labkit.engines.options import JAVA_OPTIONS, IrisOptions
+from labkit.errors import LabError
+from labkit.online.events import SOURCES
+from labkit.online.kmeans import Clusters
+from labkit.online.learner import START, IrisLearner, Step
+from labkit.online.records import CENTRES_TOPIC, LEARNED, PREDICTION, PREDICTIONS_TOPIC, Learned, read_learned
+from labkit.stream.topics import CLIENT
+
+log = logging.getLogger("labkit.engines.spark_iris")
+
+TRANSACTIONAL_ID = "labkit-iris-spark"
+"""Kafka ends what an earlier process of this name has left open, and refuses whatever that one still writes."""
+WAIT_S = 0.5
+
+
+class SparkClusterer:
+    """Spark's own streaming k-means.
+
+    Args:
+        context: Spark.
+        clusters: Where it starts.
+        options: Decay and its unit.
+    """
+
+    def __init__(self, context: SparkContext, clusters: Clusters, options: IrisOptions) -> None:
+        self._context, self._options = context, options
+        centres = [Vectors.dense(centre) for centre in clusters.centres.tolist()]
+        self._model: Any = StreamingKMeansModel(centres, clusters.weights.tolist())
+
+    @property
+    def clusters(self) -> Clusters:
+        """Centres and weights now."""
+        return Clusters(np.array(self._model.centers), np.array(self._model.clusterWeights))
+
+    def learn(self, points: Sequence[tuple[float, ...]]) -> None:
+        """Learn a mini-batch."""
+        # One partition: the order in which Spark adds the parts of several would not be the same each time.
+        rows = self._context.parallelize([Vectors.dense(point) for point in points], 1)
+        self._model.update(rows, self._options.decay, self._options.unit)
+
+    def nearest(self, points: Sequence[tuple[float, ...]]) -> Sequence[int]:
+        """The cluster of each point."""
+        return [int(self._model.predict(Vectors.dense(point))) for point in points]
+
+
+class SparkIris:
+    """Learns and predicts one micro-batch after the other.
+
+    Args:
+        spark: Spark.
+        options: The job's.
+
+    Raises:
+        LabError: A topic is missing, or the broker is away.
+    """
+
+    def __init__(self, spark: SparkSession, options: IrisOptions) -> None:
+        self._producer = KafkaProducer(
+            bootstrap_servers=options.servers,
+            transactional_id=TRANSACTIONAL_ID,
+            delivery_timeout_ms=30_000,
+            request_timeout_ms=10_000,
+            **CLIENT,
+        )
+        self._producer.init_transactions()
+        # Only now: what an earlier process had left open has been ended.
+        self.learned: Learned = (read_learned(options.servers) or [START])[-1]
+        clusterer = SparkClusterer(spark.sparkContext, self.learned.clusters, options)
+        self._learner = IrisLearner(clusterer, self.learned)
+
+    def take(self, batch: DataFrame, _number: int) -> None:
+        """Learn and predict what a micro-batch completes, and record all of it or nothing."""
+        rows = batch.select("topic", "offset", "value").collect()
+        # Sorted here: within foreachBatch Spark's own sorting would read the topics a second time.
+        for row in sorted(rows, key=lambda row: (row.topic, row.offset)):
+            self._learner.take(row.topic, row.offset, None if row.value is None else bytes(row.value))
+        self._record(self._learner.steps())
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        self._producer.close(timeout=1)
+
+    def _record(self, steps: Sequence[Step]) -> None:
+        if not steps:
+            return
+        self._producer.begin_transaction()
+        for step in steps:
+            for prediction in step.predictions:
+                key = str(prediction.row_id).encode()
+                self._producer.send(PREDICTIONS_TOPIC, key=key, value=PREDICTION.dump_json(prediction), partition=0)
+            self._producer.send(CENTRES_TOPIC, value=LEARNED.dump_json(step.learned), partition=0)
+        self._producer.commit_transaction()
+        self.learned = steps[-1].learned
+
+
+def open_session(options: IrisOptions) -> SparkSession:
+    """Spark, with what it needs to read Kafka."""
+    return (
+        SparkSession.builder.master(options.master)
+        .appName("labkit: learning iris")
+        .config("spark.jars", ",".join(map(str, options.jars)))
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.memory", "512m")
+        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
+        .config("spark.sql.shuffle.partitions", "1")
+        .config("spark.sql.streaming.minBatchesToRetain", "10")
+        .config("spark.sql.streaming.metricsEnabled", "false")
+        .getOrCreate()
+    )
+
+
+def start(spark: SparkSession, job: SparkIris, options: IrisOptions) -> StreamingQuery:
+    """Start behind what the centres in Kafka have learned: that is authoritative, so the checkpoint is a new one."""
+    shutil.rmtree(options.checkpoint, ignore_errors=True)
+    starting = {topic: {"0": job.learned.positions.get(topic, 0)} for topic in SOURCES}
+    records = (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", options.servers)
+        .option("kafka.isolation.level", "read_committed")
+        .option("subscribe", ",".join(SOURCES))
+        .option("startingOffsets", json.dumps(starting))
+        .option("maxOffsetsPerTrigger", options.most_at_once)
+        .load()
+    )
+    return records.writeStream.foreachBatch(job.take).option("checkpointLocation", str(options.checkpoint)).start()
+
+
+def run(options: IrisOptions, stop: threading.Event) -> None:
+    """Learn until told to stop.
+
+    Raises:
+        LabError: A topic is missing, or the broker is away.
+    """
+    spark = open_session(options)
+    spark.sparkContext.setLogLevel("ERROR")
+    job = SparkIris(spark, options)
+    query = start(spark, job, options)
+    log.info("learning on Spark at %s, behind %d training rows", options.master, job.learned.rows)
+    try:
+        while query.isActive and not stop.wait(WAIT_S):
+            pass
+        if query.isActive:
+            query.stop()
+        elif not stop.is_set():
+            error = str(query.exception() or "it does not say why").strip()
+            raise LabError(f"Spark's job has ended: {error.splitlines()[0]}", "see its log")
+    finally:
+        job.close()
+        spark.stop()
+
+
+if __name__ == "__main__":
+    run_as_child(run, IrisOptions)
