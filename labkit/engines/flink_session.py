@@ -110,13 +110,18 @@ def run_until_told(
     Raises:
         LabError: The job has ended by itself.
     """
+    from py4j.protocol import Py4JError
+
     result = client.get_job_execution_result()
-    while not result.done():
-        if stop.wait(0.5):
-            path = client.stop_with_savepoint(False, (folder / SAVEPOINTS).as_uri()).result()
-            leave_savepoint(folder, path, reached())
-            return
-        tell()
+    try:
+        while not result.done():
+            if stop.wait(0.5):
+                path = client.stop_with_savepoint(False, (folder / SAVEPOINTS).as_uri()).result()
+                leave_savepoint(folder, path, reached())
+                return
+            tell()
+    except Py4JError as error:
+        raise LabError(f"Flink's Java has ended: {str(error).splitlines()[0]}", "labkit logs scorer") from error
     raise LabError(f"Flink's job has ended: {_root_cause(str(result.exception()))}", "labkit logs scorer")
 
 
