@@ -15,7 +15,7 @@ from labkit.capturing import ByConnect, ByServer, Captured, Capturing
 from labkit.database import DigitTables
 from labkit.database.prediction_table import PredictionTable
 from labkit.digits import Disturbance, load_digits
-from labkit.engines.catalog import LOCAL, check_master, find_engine
+from labkit.engines.catalog import LOCAL, check_master, find_engine, find_packages
 from labkit.engines.choice import HERE, choose_engine, chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version
@@ -401,6 +401,14 @@ class Lab:
         choose_engine(self.settings, choice)
         if runs or self._has_model():
             self.stack.start_service(service)
+
+    def install_engine(self, engine: str, report: Report = print) -> None:
+        """Make the environment of an engine, unless it is there. What it takes is told first.
+
+        Raises:
+            LabError: There is no such engine, the disk is too full, or something could not be fetched.
+        """
+        EngineEnvironment(find_packages(engine), self.settings).install(report)
 
     def stop_engine(self, engine: str, *, forget: bool = False) -> None:
         """Stop an engine that scores beside the others. It leaves a savepoint, from which it goes on the next time.

@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from typer.testing import CliRunner
 
 from labkit import Lab, LabError
 from labkit.cli import app
+from labkit.course import flink_stream, spark_stream
+from labkit.course.engine_figures import java_of_scorer, readable_after_ms, recorded, waiting
 from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES, PACKAGES, Packages, check_master, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
@@ -36,7 +39,7 @@ from tests.conftest import HOME
 
 SPARK = PACKAGES["spark"]
 THROUGH_KAFKA = ["spark", "flink-kafka"]
-WORKERS = {"pyspark.daemon", "pyflink.fn_execution.beam.beam_sdk_worker_main"}
+WORKERS = {"pyspark.daemon", "pyflink.fn_execution.beam.beam_boot"}
 PATIENCE_S = 180.0
 
 
@@ -342,6 +345,48 @@ def test_a_savepoint_that_does_not_fit_is_told_and_left(engine_lab: Lab, content
     all_scored(lab)
     assert lab.ledger().balanced, lab.ledger()
     assert words in lab.stack.log("scorer", 50)
+
+
+def test_lesson_9_counts_micro_batches_and_knows_where_a_scorer_goes_on(engine_lab: Lab) -> None:
+    lab = engine_lab
+    rows = lab.sender.send(30, 20)
+    all_scored(lab)
+    batches = len({prediction.read_ms for prediction in predictions(lab) if prediction.row_id in rows})
+    right = spark_stream.micro_batches(np.int64(batches), lab, rows)
+    assert right.right and f"in {batches} micro-batches" in right.words
+    if batches < 30:  # Flink reads each by itself.
+        assert "Those are the digits" in spark_stream.micro_batches(30, lab, rows).words
+    assert "read_ms" in spark_stream.micro_batches(batches + 31, lab, rows).words
+    assert "whole number" in spark_stream.micro_batches(float(batches), lab, rows).words
+    assert spark_stream.micro_batches(..., lab, rows).kind == "open"
+    newest_offset = predictions(lab)[-1].offset
+    assert spark_stream.goes_on_at(newest_offset + 1, lab).right
+    assert "has its prediction already" in spark_stream.goes_on_at(newest_offset, lab).words
+    assert "take the newest" in spark_stream.goes_on_at(newest_offset + 7, lab).words
+
+
+@pytest.mark.parametrize("engine_lab", ["flink-kafka"], indirect=True)
+def test_lesson_10_counts_transactions(engine_lab: Lab) -> None:
+    lab = engine_lab
+    delays = readable_after_ms(lab, 40, 20)
+    assert len(delays) == 40 and min(delays) > 0
+    rows = [prediction.row_id for prediction in predictions(lab)[-40:]]
+    offsets = [offset for prediction, offset in recorded(lab) if prediction.row_id in rows]
+    runs = 1 + sum(then != first + 1 for first, then in pairwise(offsets))
+    assert 1 < runs < 40
+    assert flink_stream.transactions(runs, lab, rows).right
+    assert "n - 1 gaps" in flink_stream.transactions(runs - 1, lab, rows).words
+    assert "Those are the predictions" in flink_stream.transactions(40, lab, rows).words
+    assert "leave one out" in flink_stream.transactions(runs + 50, lab, rows).words
+    assert flink_stream.transactions(str(runs), lab, rows).kind == "wrong"
+    assert java_of_scorer(lab).pid == job_of(lab).java.pid
+    lab.stop_scorer()
+    with pytest.raises(LabError, match="no engine scores"):
+        java_of_scorer(lab)
+    lab.sender.send(10, 100)
+    lab.start_scorer()
+    behind = waiting(lab)
+    assert behind[0][1] == 10 and behind[-1][1] == 0
 
 
 def test_what_is_no_digit_is_passed_over(engine_lab: Lab) -> None:

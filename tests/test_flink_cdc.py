@@ -1,5 +1,7 @@
 """Flink with its built-in Debezium: from PostgreSQL to a table, compared with what goes through Kafka."""
 
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -9,6 +11,7 @@ import psycopg
 import pytest
 
 from labkit import Lab, LabError
+from labkit.course import flink_stream
 from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES
 from labkit.engines.envelope import decode_envelope
@@ -17,11 +20,13 @@ from labkit.engines.options import CDC_SLOT
 from labkit.model.network import build_network
 from labkit.model.prediction_records import read_predictions
 from labkit.settings import CDC_SCORER, Settings, load_settings
+from labkit.stack.postgres import place
 from labkit.stream.events import NotADigitError
 from tests.conftest import HOME
 
 PATIENCE_S = 180.0
 ENGINE = "flink-cdc"
+KEPT = "SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::float8 FROM pg_replication_slots"
 Change = tuple[int, int, str, int | None, int | None]
 """Row, LSN, operation, label and what it was predicted."""
 
@@ -70,6 +75,13 @@ def same_on_both(lab: Lab) -> None:
     assert by_flink(lab) == expected
 
 
+def is_active(lab: Lab) -> bool:
+    """Whether somebody reads Flink's slot."""
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        query = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"
+        return connection.execute(query, [CDC_SLOT]).fetchone() == (True,)
+
+
 def job_processes(lab: Lab) -> list[psutil.Process]:
     """The process that supervisor keeps, and what it has started."""
     (pid,) = [status.pid for status in lab.stack.status() if status.name == CDC_SCORER]
@@ -115,13 +127,41 @@ def test_stopped_it_goes_on_from_its_savepoint_and_misses_nothing(cdc_lab: Lab) 
     assert "/savepoints/" in lab.stack.log(CDC_SCORER, 20)
 
 
+def test_lesson_10_asks_what_the_snapshot_found_and_what_the_slot_keeps(cdc_lab: Lab) -> None:
+    lab = cdc_lab
+    changes = len(by_flink(lab))
+    right = flink_stream.from_snapshot(50, lab)
+    assert right.right and f"what came since: {changes - 50}" in right.words
+    assert "a snapshot found is r" in flink_stream.from_snapshot(changes, lab).words
+    assert "by their operation" in flink_stream.from_snapshot(49, lab).words
+    assert "whole number" in flink_stream.from_snapshot("50", lab).words
+    lab.stop_engine(ENGINE)
+    with psycopg.connect(lab.endpoints.postgres, autocommit=True) as connection:
+        connection.execute("CREATE TABLE big AS SELECT repeat(md5(n::text), 30) FROM generate_series(1, 20000) AS n")
+        kept: dict[str, float] = dict(connection.execute(KEPT).fetchall())
+        connection.execute("DROP TABLE big")
+    assert kept[CDC_SLOT] > 2**20
+    assert flink_stream.kept_log_mib(kept[CDC_SLOT] / 2**20, lab).right
+    assert "in bytes" in flink_stream.kept_log_mib(kept[CDC_SLOT], lab).words
+    assert "restart_lsn" in flink_stream.kept_log_mib(1e-5, lab).words
+    lab.score_by(ENGINE)
+    same_on_both(lab)
+
+
 def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: Lab) -> None:
     lab = cdc_lab
     lab.stop_engine(ENGINE)
-    options = "-c replication=database"
-    with psycopg.connect(lab.endpoints.postgres, options=options, autocommit=True) as other:
-        assert other is not None
-    lab.score_by(ENGINE)
+    program = place(lab.settings).programs / "pg_recvlogical"
+    options = ["-o", "proto_version=1", "-o", "publication_names=dbz_publication", "-f", os.devnull]
+    reader = subprocess.Popen([program, "-d", lab.endpoints.postgres, "-S", CDC_SLOT, "--start", *options])
+    try:
+        lab.wait_until(lambda: is_active(lab), "somebody reads the slot")
+        lab.score_by(ENGINE)
+        lab.wait_until(lambda: "is active for PID" in lab.stack.log(CDC_SCORER, 60), "it is told", PATIENCE_S)
+    finally:
+        reader.kill()
+        reader.wait()
+    lab.insert(np.zeros((28, 28), np.uint8), 1)
     same_on_both(lab)
 
 
