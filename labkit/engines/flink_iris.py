@@ -26,6 +26,7 @@ from labkit.engines.flink_session import open_environment, run_until_told
 from labkit.engines.options import IrisOptions
 from labkit.engines.transactions import end_transactions
 from labkit.online.events import SOURCES
+from labkit.online.kmeans import Unit
 from labkit.online.learner import START, IrisLearner, RuleClusterer
 from labkit.online.records import CENTRES_TOPIC, LEARNED, PREDICTION, PREDICTIONS_TOPIC, read_learned
 
@@ -68,12 +69,12 @@ class LearnIris(KeyedProcessFunction):
     """From records of the iris topics to predictions and centres. All have one key: there is one set of centres.
 
     Args:
-        decay: What a past unit still counts.
-        unit: What the decay counts.
+        options: The job's: decay and its unit.
     """
 
     def __init__(self, options: IrisOptions) -> None:
-        self._decay, self._unit = options.decay, options.unit
+        self._decay = options.decay
+        self._unit: Unit = options.unit
         self._state: Any = None
 
     def open(self, runtime_context: Any) -> None:
