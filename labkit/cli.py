@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
-from labkit.digits import check_disturbance
+from labkit.digits import DISTURBANCES, check_disturbance
 from labkit.engines.catalog import ENGINES, LOCAL, check_master, find_engine
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
@@ -138,7 +138,7 @@ def doctor(
 def send(
     rate: Annotated[float, typer.Option(help="Digits per second, above 0 and at most 1000.")] = 5.0,
     count: Annotated[int, typer.Option(help="How many digits.")] = 20,
-    how: Annotated[str, typer.Option(help="What is done to them: clean, noisy or rotated.")] = "clean",
+    how: Annotated[str, typer.Option(help=f"What is done to them: {', '.join(DISTURBANCES)}.")] = "clean",
     strength: Annotated[float, typer.Option(help="How much of it, from 0 to 1.")] = 0.5,
     as_json: AsJson = False,
 ) -> None:
@@ -226,10 +226,12 @@ def _score_kafka(the_lab: Lab, engine: str, master: str, stop: threading.Event) 
 
         run_job(find_engine(name), check_master(place), the_lab.kafka, the_lab.settings, stop)
         return
+    from labkit.model.checkpoint import CheckpointFile
     from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore
 
-    Scorer(the_lab.kafka, ModelStore(the_lab.settings.home / "models")).run(stop)
+    models = the_lab.settings.home / "models"
+    Scorer(the_lab.kafka, ModelStore(models), CheckpointFile(models / "learner.checkpoint")).run(stop)
 
 
 @engines.command(name="list")
