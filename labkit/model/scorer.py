@@ -135,6 +135,7 @@ class Scorer:
             if learner.position(partition.partition) < end:
                 read += self._learn_until(learner, partition, end, stop)
         if read:
+            learner.save()  # It may have taken long: another kill must not bring all of it back.
             log.info("learning has caught up with scoring: %d events in %.1f s", read, time.monotonic() - started)
 
     def _learn_until(self, learner: Learner, partition: TopicPartition, end: int, stop: threading.Event) -> int:
