@@ -230,8 +230,8 @@ def _score_kafka(the_lab: Lab, engine: str, master: str, stop: threading.Event) 
     from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore
 
-    models = the_lab.settings.home / "models"
-    Scorer(the_lab.kafka, ModelStore(models), CheckpointFile(models / "learner.checkpoint")).run(stop)
+    home = the_lab.settings.home
+    Scorer(the_lab.kafka, ModelStore(home / "models"), CheckpointFile(home / "learner.checkpoint")).run(stop)
 
 
 @engines.command(name="list")

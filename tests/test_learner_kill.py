@@ -19,7 +19,7 @@ from labkit.settings import endpoints_file
 KILLS = 3
 RATE = 50.0
 PATIENCE_S = 120
-NAME = Path("models", "learner.checkpoint")
+NAME = "learner.checkpoint"
 
 
 def scorer_pid(lab: Lab) -> int | None:
@@ -57,8 +57,7 @@ def learn_without_a_kill(lab: Lab, home: Path) -> Checkpoint:
     (home / "models").mkdir(parents=True, exist_ok=True)
     shutil.copy(endpoints_file(lab.settings), home)
     for path in (lab.settings.home / "models").iterdir():
-        if path.name == "current" or path.suffix == ".keras":
-            shutil.copy(path, home / "models")
+        shutil.copy(path, home / "models")
     environment = os.environ | {"LABKIT_HOME": str(home)}
     with subprocess.Popen(
         [sys.executable, "-m", "labkit", "score"], env=environment, stderr=subprocess.PIPE, text=True

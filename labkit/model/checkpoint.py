@@ -38,13 +38,15 @@ class Checkpoint:
     Attributes:
         version: The published model that it began from.
         published: That model's fingerprint, see `fingerprint`.
-        began: By partition of the events topic, the offset of the first event that it could learn from.
+        topic: The id of the events topic, see `labkit.stream.topics.topic_id`.
+        began: By partition, the offset of the first event that it could learn from.
         positions: By partition, the offset of the next event that it has not read.
         state: The model's.
     """
 
     version: str
     published: str
+    topic: str
     began: Mapping[int, int]
     positions: Mapping[int, int]
     state: ContinualState
@@ -128,6 +130,7 @@ def _encode(checkpoint: Checkpoint) -> bytes:
     about = {
         "version": checkpoint.version,
         "published": checkpoint.published,
+        "topic": checkpoint.topic,
         "began": dict(checkpoint.began),
         "positions": dict(checkpoint.positions),
         "learned": checkpoint.state.learned,
@@ -146,6 +149,7 @@ def _decode(content: bytes) -> Checkpoint:
     return Checkpoint(
         version=about["version"],
         published=about["published"],
+        topic=about["topic"],
         began=_offsets(about["began"]),
         positions=_offsets(about["positions"]),
         state=ContinualState(arrays, int(about["learned"]), about["random"]),

@@ -34,20 +34,20 @@ class Learner:
     Args:
         model: The published model.
         version: Its version.
+        topic: The id of the events topic.
         file: Where the checkpoint is. One that does not fit is set aside, with a line in the log, and it begins anew.
         start: Asked for where to begin, when there is no checkpoint to go on from.
-        ends: The next offset of each partition: a checkpoint beyond is of another topic.
     """
 
     def __init__(
-        self, model: keras.Model, version: str, file: CheckpointFile, start: Callable[[], Offsets], ends: Offsets
+        self, model: keras.Model, version: str, topic: str, file: CheckpointFile, start: Callable[[], Offsets]
     ) -> None:
         self._model = ContinualModel(model)
-        self._version, self._published = version, fingerprint(model.get_weights())
+        self._version, self._published, self._topic = version, fingerprint(model.get_weights()), topic
         self._file = file
         self._saved_s = time.monotonic()
         self._trouble = ""
-        checkpoint = self._load(ends)
+        checkpoint = self._load()
         if checkpoint is None:
             self._began: dict[int, int] = dict(start())
             self._positions = dict(self._began)
@@ -95,7 +95,9 @@ class Learner:
         if not self._changed:
             return
         try:
-            self._file.save(Checkpoint(self._version, self._published, self._began, self._positions, self._model.state))
+            self._file.save(
+                Checkpoint(self._version, self._published, self._topic, self._began, self._positions, self._model.state)
+            )
         except OSError as error:
             self._warn(f"no checkpoint of what was learned can be written: {error}; scoring goes on")
         else:
@@ -107,7 +109,7 @@ class Learner:
             log.warning("%s", trouble)
         self._trouble = trouble
 
-    def _load(self, ends: Offsets) -> Checkpoint | None:
+    def _load(self) -> Checkpoint | None:
         """Take over the checkpoint; None where there is none that fits."""
         try:
             checkpoint = self._file.load()
@@ -116,7 +118,7 @@ class Learner:
             if checkpoint.version != self._version:
                 log.info("the checkpoint is of model %s, and %s scores now", checkpoint.version, self._version)
                 return None
-            self._check(checkpoint, ends)
+            self._check(checkpoint)
             self._model.restore(checkpoint.state)
         except LabError as error:
             log.warning(
@@ -129,12 +131,11 @@ class Learner:
             return None
         return checkpoint
 
-    def _check(self, checkpoint: Checkpoint, ends: Offsets) -> None:
+    def _check(self, checkpoint: Checkpoint) -> None:
         if checkpoint.published != self._published:
             raise LabError(f"it began from another model {self._version}")
-        for partition, position in checkpoint.positions.items():
-            if position > ends.get(partition, 0):
-                raise LabError(f"it is at offset {position} of partition {partition}, which ends before: another topic")
+        if checkpoint.topic != self._topic:
+            raise LabError("it is of another events topic, of the same name")
 
     def _set_aside(self) -> None:
         try:

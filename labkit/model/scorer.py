@@ -27,7 +27,7 @@ from labkit.model.store import ModelStore
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
 from labkit.stream.reading import Progress, open_reader
-from labkit.stream.topics import CLIENT, offset_range
+from labkit.stream.topics import CLIENT, topic_id
 
 log = logging.getLogger(__name__)
 
@@ -194,8 +194,8 @@ class Scorer:
             return self._positions | (first_scored_by(self._servers, version) if first_of_all else {})
 
         model = self._store.load(version)
-        ends = {partition.partition: end for partition, (_, end) in offset_range(self._servers, EVENTS_TOPIC).items()}
-        return Models(model, version, Learner(model, version, self._checkpoint, start, ends))
+        topic = topic_id(self._servers, EVENTS_TOPIC)
+        return Models(model, version, Learner(model, version, topic, self._checkpoint, start))
 
     def _wait_for_model(self, stop: threading.Event) -> None:
         if self._store.current_version() is None:
