@@ -101,7 +101,7 @@ def test_however_the_stream_is_cut_the_weights_are_the_same_to_the_bit(
     whole = ContinualModel(published)
     learn_in_parts(whole, some, [])
     assert whole.waiting == 1
-    for _ in range(3):
+    for _ in range(2):
         cut = ContinualModel(published)
         learn_in_parts(cut, some, np.sort(random.integers(0, 602, 120)).tolist())
         assert same(cut.state, whole.state)

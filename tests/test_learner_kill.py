@@ -16,7 +16,7 @@ from labkit import Lab
 from labkit.model.checkpoint import Checkpoint, CheckpointFile
 from labkit.settings import endpoints_file
 
-KILLS = 3
+KILLS = 2
 RATE = 50.0
 PATIENCE_S = 120
 NAME = "learner.checkpoint"
