@@ -14,6 +14,7 @@ import psutil
 
 from labkit import Lab
 from labkit.model.checkpoint import Checkpoint, CheckpointFile
+from labkit.model.store import ModelStore
 from labkit.settings import endpoints_file
 
 KILLS = 2
@@ -85,6 +86,10 @@ def test_a_learner_killed_at_any_point_ends_with_the_weights_of_one_never_killed
     lab, chance = scoring_lab, random.Random(11)
     lab.start_scorer()
     lab.start_sending(RATE, "rotated", 0.5)
+    wait_for_predictions(lab)
+    # Taken up in the middle of the stream: where, only the predictions tell.
+    models = ModelStore(lab.settings.home / "models")
+    version = lab.publish(models.load(str(models.current_version())))
     for _ in range(KILLS):
         wait_for_predictions(lab)
         time.sleep(chance.uniform(0.0, 2.0))
@@ -104,7 +109,7 @@ def test_a_learner_killed_at_any_point_ends_with_the_weights_of_one_never_killed
 
     killed = stop_scorer(lab)
     never_killed = learn_without_a_kill(lab, tmp_path / "never-killed")
-    assert killed.state.learned > 500
+    assert killed.version == version and killed.began[0] > 0 and killed.state.learned > 500
     assert_same(killed, never_killed)
 
     # A damaged checkpoint costs time and no digit.
