@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
-from labkit.digits import check_disturbance
+from labkit.digits import DISTURBANCES, check_disturbance
 from labkit.engines.catalog import ENGINES, LOCAL, check_master, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
@@ -138,7 +138,7 @@ def doctor(
 def send(
     rate: Annotated[float, typer.Option(help="Digits per second, above 0 and at most 1000.")] = 5.0,
     count: Annotated[int, typer.Option(help="How many digits.")] = 20,
-    how: Annotated[str, typer.Option(help="What is done to them: clean, noisy or rotated.")] = "clean",
+    how: Annotated[str, typer.Option(help=f"What is done to them: {', '.join(DISTURBANCES)}.")] = "clean",
     strength: Annotated[float, typer.Option(help="How much of it, from 0 to 1.")] = 0.5,
     as_json: AsJson = False,
 ) -> None:
@@ -231,10 +231,12 @@ def _score_http(the_lab: Lab, stop: threading.Event) -> None:
 
 
 def _score_here(the_lab: Lab, stop: threading.Event) -> None:
+    from labkit.model.checkpoint import CheckpointFile
     from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore
 
-    Scorer(the_lab.kafka, ModelStore(the_lab.settings.home / "models")).run(stop)
+    home = the_lab.settings.home
+    Scorer(the_lab.kafka, ModelStore(home / "models"), CheckpointFile(home / "learner.checkpoint")).run(stop)
 
 
 @engines.command(name="list")

@@ -344,7 +344,7 @@ class Lab:
 
         Args:
             rate: Digits a second, 0.001 to 1000.
-            how: ``clean``, ``noisy`` or ``rotated``.
+            how: ``clean``, ``noisy``, ``rotated``, ``thick`` or ``hand``.
             strength: How much of it: 0 for none, 1 for the most, see `labkit.digits.disturb`.
 
         Raises:

@@ -223,7 +223,7 @@ def test_a_drifting_stream_is_followed_by_the_model_that_goes_on_learning(page: 
     bar.get_by_role("button", name="Reset the scores").click()
     expect(region(page, "score").locator(".lk-counts").first).to_contain_text("0 right of 0", timeout=10_000)
     bar.get_by_role("combobox", name="samples are").select_option("rotated")
-    bar.get_by_role("slider", name="how noisy or rotated").fill("50")
+    bar.get_by_role("slider", name="how much of it").fill("50")
     bar.get_by_role("spinbutton", name="digits a second").fill("50")
     bar.get_by_role("button", name="Send samples").click()
     scoring_lab.wait_until(lambda: scoring_lab.view.state().score.counted >= 400, "400 rotated digits", 60)

@@ -26,9 +26,10 @@ def test_clean_is_the_same_in_a_new_array(random: np.random.Generator) -> None:
     assert (clean == BAR).all() and clean is not BAR
 
 
-@pytest.mark.parametrize("how", ["noisy", "rotated"])
+@pytest.mark.parametrize("how", [how for how in DISTURBANCES if how != "clean"])
 def test_strength_0_changes_nothing(how: Any, random: np.random.Generator) -> None:
-    assert (disturb(BAR, how, 0.0, random) == BAR).all()
+    for image in (BAR, FOOT, random.integers(0, 256, (28, 28), np.uint8)):
+        assert (disturb(image, how, 0.0, random) == image).all()
 
 
 def test_noise_is_as_strong_as_told(random: np.random.Generator) -> None:
@@ -45,6 +46,23 @@ def test_a_quarter_turn_is_clockwise_and_keeps_the_ink(random: np.random.Generat
 def test_rotation_keeps_the_middle(random: np.random.Generator) -> None:
     rows, columns = np.nonzero(disturb(BAR, "rotated", 0.5, random) > 100)
     assert rows.mean() == pytest.approx(13.5, abs=0.3) and columns.mean() == pytest.approx(13.5, abs=0.3)
+
+
+def test_a_thick_pen_widens_a_line_on_both_sides_as_much_as_told(random: np.random.Generator) -> None:
+    thick = disturb(BAR, "thick", 0.8, random)  # 2 pixels on either side
+    row = thick[14]
+    assert (row[11:17] == 255).all() and row[:11].sum() == row[17:].sum() == 0
+    widths = [disturb(BAR, "thick", strength, random)[14].sum() / 255 for strength in (0.0, 0.1, 0.2, 0.5, 1.0)]
+    assert widths == pytest.approx([2, 2.5, 3, 4.5, 7], abs=0.02)
+
+
+def test_another_hand_leans_to_the_left_and_writes_narrower(random: np.random.Generator) -> None:
+    written = disturb(BAR, "hand", 1.0, random)
+    places = {row: np.average(np.arange(28), weights=written[row]) for row in (5, 14, 22)}
+    assert places[5] == pytest.approx(13.5 - 8.5, abs=0.3) and places[22] == pytest.approx(13.5 + 8.5, abs=0.3)
+    broad = np.zeros((28, 28), np.uint8)
+    broad[13:15, 4:24] = 255
+    assert disturb(broad, "hand", 1.0, random)[13].sum() / 255 == pytest.approx(0.6 * 20, abs=1)
 
 
 @pytest.mark.parametrize("how", DISTURBANCES)

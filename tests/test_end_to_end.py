@@ -270,7 +270,7 @@ def test_an_unknown_connector_option_is_refused_with_the_nearest_name(scoring_la
         (("send", "--rate", "-1"), "-1"),
         (("send", "--rate", "nan"), "nan"),
         (("send", "--count", "-5"), "-5"),
-        (("send", "--how", "blurred"), "clean, noisy, rotated"),
+        (("send", "--how", "blurred"), "clean, noisy, rotated, thick, hand"),
         (("send", "--how", "noisy", "--strength", "2"), "from 0"),
         (("send", "--rte", "1"), "--rate"),
     ],

@@ -518,6 +518,18 @@ def test_the_bar_sends_samples_as_wished():
     assert calls.made == [("start", 20.0, "rotated", 0.5), ("stop",)]
 
 
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("clean", "clean"), ("noisy", "noisy by 25%"), ("thick", "thicker by 25%"), ("hand", "in another hand by 25%")],
+)
+def test_the_bar_tells_what_is_done_to_the_samples(how: str, told: str):
+    calls = Calls()
+    bar = ControlBar(calls)
+    bar.set_state({"outbox": {"seq": 1, "action": "start", "rate": 20, "how": how, "strength": 0.25}})
+    assert bar.status == f"sending 20 a second, {told}"
+    assert calls.made == [("start", 20.0, how, 0.25)]
+
+
 def test_the_bar_starts_and_stops_the_scorer_and_resets_the_scores():
     calls = Calls()
     bar = ControlBar(calls)

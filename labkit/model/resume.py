@@ -1,13 +1,15 @@
 """Where a scorer goes on: the predictions topic itself says how far scoring is."""
 
 import logging
+from collections.abc import Iterator, Sequence
 
 from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
+from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import decode_prediction, is_reset
 from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_topic
-from labkit.stream.reading import open_reader
+from labkit.stream.reading import Progress, open_reader
 from labkit.stream.topics import offset_range
 
 log = logging.getLogger(__name__)
@@ -15,6 +17,8 @@ log = logging.getLogger(__name__)
 EVENTS_TOPIC = table_topic(BYTES_PREFIX, TEST_TABLE)
 TAIL = 50
 """How many of the newest predictions are looked at for where to go on."""
+RUN = 5000
+"""How many at a time for where a model was taken up."""
 
 
 def resume_positions(servers: str) -> dict[TopicPartition, int]:
@@ -32,24 +36,64 @@ def resume_positions(servers: str) -> dict[TopicPartition, int]:
     return positions
 
 
+def first_scored_by(servers: str, version: str) -> dict[int, int]:
+    """Where a model was taken up: by partition, the event of its first prediction in the newest unbroken run of them.
+
+    Partitions whose newest prediction is another model's are left out.
+
+    Raises:
+        LabError: The predictions topic is missing, or the broker is away.
+    """
+    found = {
+        partition.partition: _first_offset_by(servers, version, partition, first, end)
+        for partition, (first, end) in offset_range(servers, PREDICTIONS_TOPIC).items()
+    }
+    return {partition: offset for partition, offset in found.items() if offset is not None}
+
+
+def _first_offset_by(servers: str, version: str, partition: TopicPartition, first: int, end: int) -> int | None:
+    found: int | None = None
+    for predictions in _backwards(servers, partition, first, end, RUN):
+        for prediction in reversed(predictions):
+            if prediction.model_version != version:
+                return found
+            found = prediction.offset
+    return found
+
+
 def _last_scored_offset(servers: str, partition: TopicPartition, first: int, end: int) -> int | None:
     """Event offset in the newest prediction of a partition; records that are no predictions are passed over."""
+    for predictions in _backwards(servers, partition, first, end, TAIL):
+        if predictions:
+            return predictions[-1].offset
+    return None
+
+
+def _backwards(
+    servers: str, partition: TopicPartition, first: int, end: int, step: int
+) -> Iterator[Sequence[Prediction]]:
+    """The predictions of a partition, the newest ``step`` offsets first, each such part in its order."""
     stop = end
     while stop > first:
-        start = max(first, stop - TAIL)
-        found: int | None = None
-        reader = open_reader(servers, {partition: start})
-        try:
-            while (reader.position(partition) or 0) < stop:
-                for record in reader.poll(timeout_ms=500).get(partition, []):
-                    if record.offset < stop and not is_reset(record):
-                        try:
-                            found = decode_prediction(record).offset
-                        except LabError as error:
-                            log.warning("%s", error)
-        finally:
-            reader.close()
-        if found is not None:
-            return found
+        start = max(first, stop - step)
+        yield _predictions(servers, partition, start, stop)
         stop = start
-    return None
+
+
+def _predictions(servers: str, partition: TopicPartition, start: int, stop: int) -> list[Prediction]:
+    found: list[Prediction] = []
+    reader = open_reader(servers, {partition: start})
+    progress = Progress(servers)
+    try:
+        while (reader.position(partition) or 0) < stop:
+            for record in reader.poll(timeout_ms=500).get(partition, []):
+                progress.made()
+                if record.offset < stop and not is_reset(record):
+                    try:
+                        found.append(decode_prediction(record))
+                    except LabError as error:
+                        log.warning("%s", error)
+            progress.check()
+    finally:
+        reader.close()
+    return found

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from kafka import KafkaConsumer, KafkaProducer
@@ -14,18 +15,19 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from labkit.capture.event import ChangeEvent
-from labkit.digits import PIXELS
 from labkit.errors import LabError
-from labkit.model.continual import ContinualModel
+from labkit.model.checkpoint import CheckpointFile
+from labkit.model.continual import deterministic_ops
 from labkit.model.inference import compile_predict
+from labkit.model.learner import Learner, stack_images
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import encode_prediction
-from labkit.model.resume import resume_positions
+from labkit.model.resume import EVENTS_TOPIC, first_scored_by, resume_positions
 from labkit.model.store import ModelStore
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
-from labkit.stream.reading import open_reader
-from labkit.stream.topics import CLIENT
+from labkit.stream.reading import Progress, open_reader
+from labkit.stream.topics import CLIENT, topic_id
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +35,6 @@ GROUP = "labkit-scorer"
 """The consumer group whose committed offsets tell how far scoring is."""
 MAX_BATCH = 512
 RETRY_S = 0.5
-RELEARNED = 2000
-"""Offsets before the next event that the continual model learns again after a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +46,29 @@ class Answer:
 
 
 class Models:
-    """A published model, frozen, and the copy of it that goes on learning."""
+    """A published model, frozen, and the copy of it that goes on learning.
 
-    def __init__(self, store: ModelStore, version: str) -> None:
-        model = store.load(version)
+    Args:
+        model: The published one.
+        version: Its version.
+        learner: The copy.
+    """
+
+    def __init__(self, model: keras.Model, version: str, learner: Learner) -> None:
         self.version = version
+        self.learner = learner
         self._frozen = compile_predict(model)
-        self._continual = ContinualModel(model)
 
     def predict(self, events: Sequence[ChangeEvent]) -> list[Answer | None]:
         """An answer for each event; None for a delete, which has no image."""
-        images = _images([event for event in events if event.pixels is not None])
+        images = stack_images([event.pixels for event in events if event.pixels is not None])
         if not len(images):
             return [None] * len(events)
         answers = (
             Answer(probabilities, int(continual))
-            for probabilities, continual in zip(self._frozen(images), self._continual.predict(images), strict=True)
+            for probabilities, continual in zip(self._frozen(images), self.learner.predict(images), strict=True)
         )
         return [None if event.pixels is None else next(answers) for event in events]
-
-    @property
-    def learned(self) -> int:
-        """Events that the continual model has learned from."""
-        return self._continual.learned
-
-    def learn(self, events: Sequence[ChangeEvent]) -> None:
-        """Let the continual model learn from those events that have an image and a label."""
-        labelled = [event for event in events if event.pixels is not None and event.label is not None]
-        labels: list[int] = [event.label for event in labelled if event.label is not None]
-        self._continual.learn(_images(labelled), np.array(labels, np.int32))
-
-
-def _images(events: Sequence[ChangeEvent]) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(b"".join(event.pixels or b"" for event in events), np.uint8).reshape(-1, PIXELS)
 
 
 class Scorer:
@@ -91,15 +81,19 @@ class Scorer:
     Args:
         servers: Kafka's bootstrap servers.
         store: Where models are published; a newer one is taken up between two batches.
+        checkpoint: Holds what the model that goes on learning has learned, and up to which event.
     """
 
-    def __init__(self, servers: str, store: ModelStore) -> None:
+    def __init__(self, servers: str, store: ModelStore, checkpoint: CheckpointFile) -> None:
         self._servers = servers
         self._store = store
+        self._checkpoint = checkpoint
         self._models: Models | None = None
+        self._positions: dict[int, int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Score until told to stop. While the broker is away, keep trying."""
+        deterministic_ops()
         self._wait_for_model(stop)
         while not stop.is_set():
             try:
@@ -107,10 +101,13 @@ class Scorer:
             except (KafkaError, LabError) as error:
                 log.warning("scoring interrupted, trying again: %s", error)
                 stop.wait(RETRY_S)
+        if self._models is not None:
+            self._models.learner.save()
 
     def _run_connected(self, stop: threading.Event) -> None:
         positions = resume_positions(self._servers)
-        self._relearn(positions)
+        self._positions = {partition.partition: offset for partition, offset in positions.items()}
+        self._catch_up(self._current_models().learner, positions, stop)
         consumer = open_reader(self._servers, positions, group_id=GROUP, max_poll_records=MAX_BATCH)
         # acks=all and idempotence are kafka-python's defaults; linger 0: a prediction waits for no company.
         producer = KafkaProducer(
@@ -126,23 +123,37 @@ class Scorer:
                 if records:
                     self._score(records, producer)
                     _commit(consumer, records)
+                self._current_models().learner.save_when_due()
         finally:
             producer.close(timeout=1)
             consumer.close()
 
-    def _relearn(self, positions: Mapping[TopicPartition, int]) -> None:
-        """What the continual model had learned died with its process: let it learn the newest scored events again."""
-        models = self._current_models()
-        if models.learned:
-            return
-        for partition, position in positions.items():
-            reader = open_reader(self._servers, {partition: max(0, position - RELEARNED)}, max_poll_records=MAX_BATCH)
-            try:
-                while (reader.position(partition) or 0) < position:
-                    records = reader.poll(timeout_ms=500).get(partition, [])
-                    models.learn(decode_events([record for record in records if record.offset < position]))
-            finally:
-                reader.close()
+    def _catch_up(self, learner: Learner, positions: Mapping[TopicPartition, int], stop: threading.Event) -> None:
+        """Learn from what is scored and was not learned, however much: a kill came first, or another engine scored."""
+        started, read = time.monotonic(), 0
+        for partition, end in positions.items():
+            if learner.position(partition.partition) < end:
+                read += self._learn_until(learner, partition, end, stop)
+        if read:
+            learner.save()  # It may have taken long: another kill must not bring all of it back.
+            log.info("learning has caught up with scoring: %d events in %.1f s", read, time.monotonic() - started)
+
+    def _learn_until(self, learner: Learner, partition: TopicPartition, end: int, stop: threading.Event) -> int:
+        reader = open_reader(
+            self._servers, {partition: learner.position(partition.partition)}, max_poll_records=MAX_BATCH
+        )
+        progress, read = Progress(self._servers), 0
+        try:
+            while not stop.is_set() and (reader.position(partition) or 0) < end:
+                records = reader.poll(timeout_ms=500).get(partition, [])
+                if records:
+                    progress.made()
+                progress.check()
+                read += learner.learn(decode_events([record for record in records if record.offset < end]))
+                learner.save_when_due()
+        finally:
+            reader.close()
+        return read
 
     def _score(self, records: Sequence[ConsumerRecord], producer: KafkaProducer) -> None:
         read_ms = time.time() * 1000
@@ -162,24 +173,35 @@ class Scorer:
         for future in sent:
             future.get(timeout=15)
         # Test, then train: by now the predictions are recorded, and nobody waits.
-        models.learn(events)
+        models.learner.learn(events)
+        self._positions |= {record.partition: record.offset + 1 for record in records}
 
     def _current_models(self) -> Models:
         version = self._store.current_version()
         if version is not None and (self._models is None or version != self._models.version):
-            self._models = Models(self._store, version)
+            self._models = self._take_up(version)
             log.info("scoring with model %s", version)
         if self._models is None:
             raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
         return self._models
 
+    def _take_up(self, version: str) -> Models:
+        """Load a published model and its learner, which begins where the model's first prediction is or will be."""
+        first_of_all = self._models is None
+
+        def start() -> dict[int, int]:
+            # A model that is published while this process scores has scored nothing yet.
+            return self._positions | (first_scored_by(self._servers, version) if first_of_all else {})
+
+        model = self._store.load(version)
+        topic = topic_id(self._servers, EVENTS_TOPIC)
+        return Models(model, version, Learner(model, version, topic, self._checkpoint, start))
+
     def _wait_for_model(self, stop: threading.Event) -> None:
         if self._store.current_version() is None:
             log.info("waiting for a model to be published")
-        while self._store.current_version() is None:
-            if stop.wait(0.2):
-                return
-        self._current_models()
+        while self._store.current_version() is None and not stop.wait(0.2):
+            pass
 
 
 def _prediction(

@@ -46,7 +46,7 @@ def create_topics(endpoints: Endpoints, partitions: int = 1) -> None:
     new = [NewTopic(name, partitions, 1) for name in by_row]
     new += [NewTopic(table_topic(CSV_PREFIX, table), 1, 1) for table in tables]
     new += [NewTopic(f"__debezium-heartbeat.{prefix}", 1, 1, topic_configs=HEARTBEAT_CONFIG) for prefix in prefixes]
-    admin = _admin(endpoints)
+    admin = _admin(endpoints.kafka)
     try:
         existing = set(admin.list_topics())
         missing = [topic for topic in new if topic.name not in existing]
@@ -84,8 +84,25 @@ def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int,
         consumer.close()
 
 
-def _admin(endpoints: Endpoints) -> Any:
+def topic_id(servers: str, topic: str) -> str:
+    """What tells a topic from one of the same name that was made before or after it; Kafka draws it at random.
+
+    Raises:
+        MissingTopicError: There is no such topic.
+        LabError: The broker is away.
+    """
+    admin = _admin(servers)
     try:
-        return KafkaAdminClient(bootstrap_servers=endpoints.kafka, **CLIENT)
+        (found,) = admin.describe_topics([topic])
+    finally:
+        admin.close()
+    if found["error_code"]:
+        raise MissingTopicError(f"there is no topic {topic!r}", "labkit up makes the lab's topics")
+    return str(found["topic_id"])
+
+
+def _admin(servers: str) -> Any:
+    try:
+        return KafkaAdminClient(bootstrap_servers=servers, **CLIENT)
     except KafkaError as error:
-        raise LabError(f"no Kafka broker answers at {endpoints.kafka}", "labkit up") from error
+        raise LabError(f"no Kafka broker answers at {servers}", "labkit up") from error

@@ -1,10 +1,10 @@
 """The control bar: samples, scorer and scores; beside them the stream's counts and whether the lab is well."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import traitlets
 
-from labkit.digits import DISTURBANCES, MOST_ROTATION_DEG, check_disturbance
+from labkit.digits import DISTURBANCES, MOST_ROTATION_DEG, Disturbance, check_disturbance
 from labkit.errors import LabError
 from labkit.model.live_state import LiveState
 from labkit.widgets.actions import DashboardActions
@@ -14,6 +14,8 @@ from labkit.widgets.event_view import rounded
 from labkit.widgets.request_widget import Job, RequestWidget
 
 MIN_RATE, MAX_RATE = 1.0, 1000.0
+WORDS: Mapping[Disturbance, str] = {"thick": "thicker", "hand": "in another hand"}
+"""How samples are called whose disturbance's own name would not do in a sentence."""
 
 
 class ControlBar(RequestWidget):
@@ -24,7 +26,7 @@ class ControlBar(RequestWidget):
 
     Traits:
         rate: Digits a second.
-        how: What is done to the samples: ``clean``, ``noisy`` or ``rotated``.
+        how: What is done to the samples: ``clean``, ``noisy``, ``rotated``, ``thick`` or ``hand``.
         strength: How much of it, 0 to 1.
         sending: Whether samples are being sent.
         scoring: Whether the scorer runs.
@@ -90,7 +92,7 @@ class ControlBar(RequestWidget):
         rate = take_number(request, "rate", MIN_RATE, MAX_RATE)
         how, strength = check_disturbance(request.get("how"), request.get("strength"))
         amount = f"{MOST_ROTATION_DEG * strength:.0f}°" if how == "rotated" else f"{strength:.0%}"
-        style = how if how == "clean" else f"{how} by {amount}"
+        style = how if how == "clean" else f"{WORDS.get(how, how)} by {amount}"
 
         def start() -> str:
             self._actions.start_sending(rate, how, strength)

@@ -1,5 +1,5 @@
 const MOST = 1000; // Digits a second.
-const STYLES = { clean: "clean", noisy: "noisy", rotated: "rotated" };
+const STYLES = { clean: "clean", noisy: "noisy", rotated: "rotated", thick: "thicker", hand: "in another hand" };
 
 function render({ model, el }) {
   const number = make("input", {
@@ -15,7 +15,7 @@ function render({ model, el }) {
   const how = make("select", { "aria-label": "samples are", onchange: () => setSamples({ how: how.value }) },
     ...Object.entries(STYLES).map(([value, words]) => make("option", { value }, words)));
   const strength = make("input", {
-    type: "range", min: "0", max: "100", step: "5", "aria-label": "how noisy or rotated",
+    type: "range", min: "0", max: "100", step: "5", "aria-label": "how much of it",
     oninput: () => drawStrength(Number(strength.value)),
     onchange: () => setSamples({ strength: Number(strength.value) / 100 }),
   });
