@@ -133,7 +133,7 @@ def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: Ir
     with learn_on_spark(lab.kafka, lab.settings) as job:
         wait_for(lambda: len(read_learned(lab.kafka)) > before, "the successor goes on")
         children = psutil.Process(job.pid).children(recursive=True)
-        (java,) = [process for process in children if process.name() == "java"]
+        (java,) = [process for process in children if "/java" in "".join(process.cmdline()[:1])]
         insert(batches[16:20])
         java.kill()  # Spark's Java alone: the job ends with it.
         assert job.wait(60) != 0
