@@ -105,6 +105,15 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+def command(process: psutil.Process) -> list[str]:
+    """Its command line; empty where it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+@pytest.mark.timeout(1200)  # Spark starts three times, and a busy machine takes a minute for each.
 def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: IrisStream) -> None:
     lab = iris_lab
     training, test = hold_out(load_flowers())
@@ -133,7 +142,7 @@ def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: Ir
     with learn_on_spark(lab.kafka, lab.settings) as job:
         wait_for(lambda: len(read_learned(lab.kafka)) > before, "the successor goes on")
         children = psutil.Process(job.pid).children(recursive=True)
-        (java,) = [process for process in children if "/java" in "".join(process.cmdline()[:1])]
+        (java,) = [process for process in children if "/java" in "".join(command(process)[:1])]
         insert(batches[16:20])
         java.kill()  # Spark's Java alone: the job ends with it.
         assert job.wait(60) != 0
