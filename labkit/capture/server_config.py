@@ -31,8 +31,6 @@ SOURCE_OPTIONS = frozenset(
         "heartbeat.action.query",
         "message.prefix.exclude.list",
         "snapshot.mode",
-        "publication.name",
-        "provide.transaction.metadata",
     }
 )
 """Debezium's own: they mean the same in both."""
