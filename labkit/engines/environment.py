@@ -75,7 +75,7 @@ class EngineEnvironment:
             LabError: The disk is too full, or something could not be fetched.
         """
         if self.installed:
-            report(f"{self.packages.title}: installed already in {self.folder}")
+            report(f"{self.packages.title}: installed already")
             return
         free_mib = shutil.disk_usage(self._settings.cache_dir).free / 2**20
         wanted_mib = self.packages.disk_mib + self.packages.download_mib
