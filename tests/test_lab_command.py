@@ -1,7 +1,9 @@
 """``labkit lab`` however it is ended: JupyterLab and the servers go with it, the data stay."""
 
+import asyncio
+import json
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -9,10 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import psutil
 import pytest
+from tornado.websocket import websocket_connect
 
 from labkit.lab import Lab
 from labkit.settings import Settings
@@ -35,6 +39,24 @@ def wait_for(text: str, output: Path, process: subprocess.Popen[bytes]) -> None:
     while text not in output.read_text():
         assert process.poll() is None and time.monotonic() < deadline, output.read_text()
         time.sleep(0.1)
+
+
+async def say_in_terminal(said: str, command: str, answer: str) -> None:
+    """Open a terminal in the JupyterLab whose address was said, type a command, and wait for its answer."""
+    found = re.search(r"http://(127\.0\.0\.1:\d+)/lab/tree/01_first_digit.ipynb\?token=(\w+)", said)
+    assert found, "the address leads to the notebook"
+    place, token = found.groups()
+    with urlopen(Request(f"http://{place}/api/terminals?token={token}", method="POST")) as response:
+        name = json.load(response)["name"]
+    terminal = await websocket_connect(f"ws://{place}/terminals/websocket/{name}?token={token}")
+    await terminal.write_message(json.dumps(["stdin", f"{command}\r"]))
+    seen = ""
+    while answer not in seen:
+        message = await terminal.read_message()
+        assert message is not None, seen
+        kind, *text = json.loads(message)
+        seen += "".join(map(str, text)) if kind == "stdout" else ""
+    terminal.close()
 
 
 def processes_of(home: Path, session: int) -> list[str]:
@@ -71,11 +93,9 @@ def test_nothing_is_left_running(home: Path, tmp_path: Path, when: str, signals:
     output = tmp_path / "output"
     process = start(home, output)
     wait_for(when, output, process)
-    if "Control-C" in when:
-        children = psutil.Process(process.pid).children(recursive=True)
-        (jupyter,) = [child for child in children if "--notebook-dir" in " ".join(child.cmdline())]
-        command = shutil.which("labkit", path=jupyter.environ()["PATH"])
-        assert command == str(Path(sys.executable).parent / "labkit"), "a terminal in JupyterLab knows the command"
+    if signals == [signal.SIGTERM]:
+        own = str(Path(sys.executable).parent / "labkit")
+        asyncio.run(asyncio.wait_for(say_in_terminal(output.read_text(), "command -v labkit", own), 60))
     for number in signals:
         if process.poll() is None:
             os.killpg(process.pid, number)
