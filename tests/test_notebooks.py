@@ -38,6 +38,9 @@ PARAMETERS = {
     "06_live_dashboard.ipynb": {"digits": 400},
     "07_when_things_break.ipynb": {"digits": 120},
     "08_connect_or_server.ipynb": {"single": 20, "many": 5000},
+    "09_spark_through_kafka.ipynb": {"singles": 40, "many": 300},
+    "10_flink.ipynb": {"singles": 40},
+    "11_learning_online.ipynb": {"seeds": 20, "compared": 3, "digits": 30},
 }
 """For papermill. nbval takes what stands in the notebook."""
 INTERNAL_TOPICS = ("__", "connect-")
