@@ -288,7 +288,7 @@ def test_a_newer_model_scores_without_a_restart(engine_lab: Lab) -> None:
     assert job_of(lab) == before
 
 
-@pytest.mark.parametrize("victim", Job._fields)
+@pytest.mark.parametrize("victim", ["starter", "java"])  # Python and Java end with each other.
 def test_killed_in_the_middle_it_loses_nothing_and_repeats_nothing(engine_lab: Lab, victim: str) -> None:
     lab = engine_lab
     job = job_of(lab)

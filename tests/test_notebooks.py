@@ -43,6 +43,7 @@ PARAMETERS = {
     "11_learning_online.ipynb": {"seeds": 20, "compared": 3, "digits": 30},
 }
 """For papermill. nbval takes what stands in the notebook."""
+ENGINE_LESSONS = ("09_", "10_", "11_")
 INTERNAL_TOPICS = ("__", "connect-")
 POLL_INTERVAL_MS = "50"
 """Of Debezium, in place of 5: three labs that wait would take a whole core of the two for their polls."""
@@ -102,11 +103,16 @@ def run_lesson(lesson: str, folder: Path, deadline: float) -> LessonRuns:
 
 
 def run_twice(notebook: Path, output: Path, lab: Lab, deadline: float) -> TwoRuns:
-    """Run a notebook by papermill, and then by nbval."""
+    """Run a notebook by papermill, and then by nbval.
+
+    The exercises of the lessons that start an engine are left at papermill: nbval has no output of theirs to compare.
+    """
     document = run_by_papermill(notebook, output, lab, deadline)
     left = [leftovers(lab)]
-    run_by_nbval(notebook, lab, deadline)
-    return TwoRuns(document, [*left, leftovers(lab)])
+    if notebook.parent == SOLUTIONS or not notebook.name.startswith(ENGINE_LESSONS):
+        run_by_nbval(notebook, lab, deadline)
+        left.append(leftovers(lab))
+    return TwoRuns(document, left)
 
 
 def run_by_papermill(notebook: Path, output: Path, lab: Lab, deadline: float) -> NotebookNode:
@@ -212,7 +218,7 @@ def test_twice_in_a_row_and_nothing_left(notebook: Path, course_runs: Mapping[st
     assert [verdict[0] for verdict in verdicts(runs.document)] == [sign] * exercises, verdicts(runs.document)
     quiet = [out.text for out in outputs(runs.document) if out.output_type == "stream" and out.name == "stderr"]
     assert [text for text in quiet if text.strip()] == [], "a lesson's cells are quiet"
-    assert runs.left == [set(), set()]
+    assert not any(runs.left), runs.left
 
     if any("lab.dashboard()" in cell.source for cell in solution.cells):
         stills = ["labkit-still" in str(out.get("data", {}).get("text/html", "")) for out in outputs(runs.document)]
