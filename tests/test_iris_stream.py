@@ -117,7 +117,7 @@ def command(process: psutil.Process) -> list[str]:
 
 
 @pytest.mark.timeout(1200)  # An engine starts three times, and a busy machine takes a minute for each.
-@pytest.mark.parametrize("engine", LIKE)
+@pytest.mark.parametrize("engine", ["flink"])
 def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: IrisStream, engine: IrisEngine) -> None:
     lab = iris_lab
     training, test = hold_out(load_flowers())
@@ -158,11 +158,7 @@ def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: Ir
     assert learned[-1].rows == 139 and sum(learned[-1].weights) == pytest.approx(139)
     assert len({prediction.row_id for prediction in predictions}) == len(predictions) == 24 * 11
     text = iris_log(lab.settings, engine).read_text()
-    if engine == "spark":
-        behind = [int(number) for number in re.findall(r"behind (\d+) training rows", text)][-3:]
-        assert behind[0] == 0 < behind[1] <= behind[2]
-    else:
-        assert len(re.findall("from file:", text)) == 2, "each successor goes on from a checkpoint"
+    assert len(re.findall("from file:", text)) == 2, "each successor goes on from a checkpoint"
 
 
 @pytest.mark.parametrize("engine", ["flink"])  # What decides is the same code on both.
