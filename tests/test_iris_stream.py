@@ -144,7 +144,7 @@ def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: Ir
     assert before >= 8
     insert(batches[12:16])
     with learn_iris(engine, lab.kafka, lab.settings) as job:
-        wait_for(lambda: len(read_learned(lab.kafka)) > before, "the successor goes on")
+        wait_for(lambda: len(read_learned(lab.kafka)) >= inserted, "the successor goes on")
         children = psutil.Process(job.pid).children(recursive=True)
         (java,) = [process for process in children if "/java" in "".join(command(process)[:1])]
         insert(batches[16:20])

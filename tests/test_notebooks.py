@@ -105,11 +105,11 @@ def run_lesson(lesson: str, folder: Path, deadline: float) -> LessonRuns:
 def run_twice(notebook: Path, output: Path, lab: Lab, deadline: float) -> TwoRuns:
     """Run a notebook by papermill, and then by nbval.
 
-    The exercises of the lessons that start an engine are left at papermill: nbval has no output of theirs to compare.
+    The lessons that start an engine take long. They are left at papermill, the solution and then the exercises.
     """
     document = run_by_papermill(notebook, output, lab, deadline)
     left = [leftovers(lab)]
-    if notebook.parent == SOLUTIONS or not notebook.name.startswith(ENGINE_LESSONS):
+    if not notebook.name.startswith(ENGINE_LESSONS):
         run_by_nbval(notebook, lab, deadline)
         left.append(leftovers(lab))
     return TwoRuns(document, left)
