@@ -28,10 +28,10 @@ from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
 from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import decode_prediction
+from labkit.model.prediction_records import recorded_predictions
 from labkit.settings import CHECKOUT, PREDICTIONS_TOPIC, TEST_TABLE, Settings, load_settings
 from labkit.stack.keeper import memory_mib
-from labkit.stream.reading import open_reader, read_to_present_end
+from labkit.stream.reading import open_reader
 from labkit.stream.topics import offset_range
 
 PATIENCE_S = 600.0
@@ -66,10 +66,7 @@ class Figures:
 
 def recorded(lab: Lab) -> list[tuple[Prediction, float]]:
     """All predictions, each with the milliseconds since the Unix epoch at which it was written to Kafka."""
-    return [
-        (decode_prediction(record), float(record.timestamp))
-        for record in read_to_present_end(lab.kafka, PREDICTIONS_TOPIC)
-    ]
+    return [(prediction, float(record.timestamp)) for prediction, record in recorded_predictions(lab.kafka)]
 
 
 def all_scored(lab: Lab) -> None:

@@ -560,5 +560,4 @@ class Lab:
         services = self.stack.status()
         if all(service.healthy for service in services if service.name == "connect") and services:
             services += self._capturing.status()
-        # Few use this one: it is told of once it runs.
-        return [self._with_progress(s) for s in services if s.name != CDC_SCORER or s.state != "stopped"]
+        return [self._with_progress(service) for service in services]

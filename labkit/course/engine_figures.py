@@ -8,9 +8,8 @@ from labkit.course.capture_figures import Arrivals
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import decode_prediction, is_reset
+from labkit.model.prediction_records import recorded_predictions
 from labkit.settings import PREDICTIONS_TOPIC, SCORER
-from labkit.stream.reading import read_to_present_end
 
 PATIENCE_S = 180.0
 LOOK_S = 0.5
@@ -38,11 +37,7 @@ def readable_after_ms(lab: Lab, count: int, rate: float) -> list[float]:
 
 def recorded(lab: Lab) -> list[tuple[Prediction, int]]:
     """All predictions, each with the offset of its own record in the predictions topic."""
-    return [
-        (decode_prediction(record), record.offset)
-        for record in read_to_present_end(lab.kafka, PREDICTIONS_TOPIC)
-        if not is_reset(record)
-    ]
+    return [(prediction, record.offset) for prediction, record in recorded_predictions(lab.kafka)]
 
 
 def waiting(lab: Lab, timeout_s: float = PATIENCE_S) -> list[tuple[float, int]]:

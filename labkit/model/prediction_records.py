@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
@@ -70,6 +71,23 @@ def read_predictions(servers: str, *, since_reset: bool = False) -> tuple[list[P
         except LabError:
             foreign += 1
     return predictions, foreign
+
+
+def recorded_predictions(servers: str) -> list[tuple[Prediction, ConsumerRecord]]:
+    """All predictions there are now, each with its own record; what is none is passed over.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+
+    Raises:
+        LabError: The topic is missing, or the broker is away.
+    """
+    found: list[tuple[Prediction, ConsumerRecord]] = []
+    for record in read_to_present_end(servers, PREDICTIONS_TOPIC):
+        # The ledger counts those that are neither: here nobody asks for them.
+        with suppress(LabError):
+            found.append((decode_prediction(record), record))
+    return found
 
 
 def is_reset(record: ConsumerRecord) -> bool:

@@ -150,7 +150,9 @@ class Keeper:
 
     def status(self) -> list[ServiceStatus]:
         """How each kept process is, as supervisor knows it: healthy means that it runs."""
-        return [_status(info) for info in self._supervisor().getAllProcessInfo()]
+        found = [_status(info) for info in self._supervisor().getAllProcessInfo()]
+        # Few use this one: it is told of once it runs.
+        return [status for status in found if status.name != CDC_SCORER or status.state != "stopped"]
 
     def overhead_mib(self) -> float:
         """Resident memory of supervisor itself, MiB."""
