@@ -510,10 +510,11 @@ class Lab:
         """
         deadline = time.monotonic() + wait_s
         while True:
+            worked = time.thread_time()
             ledger = take_ledger(self.tables, self.kafka)
             if ledger.lost == 0 or time.monotonic() > deadline:
                 return ledger
-            time.sleep(0.3)
+            _pause(0.3, worked)
 
     def settle(self, timeout_s: float = 60.0) -> Ledger:
         """Wait until all that was committed is captured, scored, and read by this process's live view.
@@ -542,10 +543,13 @@ class Lab:
             LabError: It was not so in time.
         """
         deadline = time.monotonic() + timeout_s
-        while not condition():
+        while True:
+            worked = time.thread_time()
+            if condition():
+                return
             if time.monotonic() > deadline:
                 raise LabError(f"waited {timeout_s:.0f} s in vain: {what}", "labkit status")
-            time.sleep(0.05)
+            _pause(0.05, worked)
 
     def _with_progress(self, service: ServiceStatus) -> ServiceStatus:
         """A scorer's status, with how the engine is that scores."""
@@ -561,3 +565,13 @@ class Lab:
         if all(service.healthy for service in services if service.name == "connect") and services:
             services += self._capturing.status()
         return [self._with_progress(service) for service in services]
+
+
+def _pause(least_s: float, worked: float) -> None:
+    """Wait before looking again, as long as the look itself worked: what is waited for needs the processor, too.
+
+    Args:
+        least_s: Seconds at least.
+        worked: This thread's processor time before the look, seconds.
+    """
+    time.sleep(max(least_s, time.thread_time() - worked))
