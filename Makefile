@@ -12,6 +12,9 @@ ifdef MIRROR
 export LABKIT_MIRROR := $(MIRROR)
 endif
 
+# Images of containers like to set it. Each process would then compile TensorFlow's modules anew: three times the start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: lab room serve-room demo test lint notebooks exercises pictures setup setup-dev chromium down lock help
 
 help:
