@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.engines --digits 50000
 
-Each has its turn in a lab of its own, with the same network. A prediction counts when it is in Kafka. It prints the
-figures as JSON and writes a table to docs/engines.md. It exits with 1 where two of them predicted a row differently, or
-where a ledger does not balance.
+Each has its turn in a lab of its own, with the same network. A prediction counts when it is in Kafka, or in the table
+where Flink reads PostgreSQL itself. It prints the figures as JSON and writes a table to docs/engines.md. It exits with
+1 where two of them predicted a row differently, or where an account does not balance.
 """
 
 import datetime
@@ -22,19 +22,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from labkit import Lab, LabError
+from benchmarks.recorded import Account, account_of
+from labkit import Lab
 from labkit.digits import Digits, load_digits
 from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
-from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import recorded_predictions
-from labkit.settings import CHECKOUT, PREDICTIONS_TOPIC, TEST_TABLE, Settings, load_settings
+from labkit.settings import CHECKOUT, TEST_TABLE, Settings, load_settings
 from labkit.stack.keeper import memory_mib
-from labkit.stream.reading import open_reader
-from labkit.stream.topics import offset_range
 
-PATIENCE_S = 600.0
 RATE = 100.0
 """Single digits a second, for the latency."""
 
@@ -64,81 +60,55 @@ class Figures:
     balanced: bool
 
 
-def recorded(lab: Lab) -> list[tuple[Prediction, float]]:
-    """All predictions, each with the milliseconds since the Unix epoch at which it was written to Kafka."""
-    return [(prediction, float(record.timestamp)) for prediction, record in recorded_predictions(lab.kafka)]
-
-
-def all_scored(lab: Lab) -> None:
-    """Wait until every change has its prediction."""
-    lab.wait_until(lambda: lab.ledger().lost == 0, "every change is scored", PATIENCE_S)
-
-
-def scorer_pid(lab: Lab) -> int:
-    """The process that supervisor keeps."""
-    (pid,) = [status.pid for status in lab.stack.status() if status.name == "scorer"]
-    if pid is None:
-        raise LabError("nothing scores", "labkit status")
-    return pid
-
-
-def start_s(lab: Lab, scores: str) -> float:
+def start_s(account: Account, scores: str) -> float:
     """Let it score from now on, and wait for its first prediction."""
+    lab = account.lab
     lab.stop_scorer()
     row_id = lab.insert(np.zeros((28, 28), np.uint8), 0)
     began = time.time()
     lab.score_by(scores)
-    all_scored(lab)
-    return next(at for prediction, at in recorded(lab) if prediction.row_id == row_id) / 1000 - began
+    account.wait_complete()
+    return next(one.recorded_ms for one in account.all() if one.row_id == row_id) / 1000 - began
 
 
-def latencies_ms(lab: Lab, seconds: float) -> list[float]:
+def latencies_ms(account: Account, seconds: float) -> list[float]:
     """From commit to prediction, of single digits at a steady rate, in ascending order."""
-    ids = set(lab.sender.send(int(RATE * seconds), RATE))
-    all_scored(lab)
-    return sorted(at - prediction.committed_ms for prediction, at in recorded(lab) if prediction.row_id in ids)
+    ids = set(account.lab.sender.send(int(RATE * seconds), RATE))
+    account.wait_complete()
+    return sorted(one.recorded_ms - one.committed_ms for one in account.all() if one.row_id in ids)
 
 
-def digits_a_second(lab: Lab, digits: Digits) -> float:
+def digits_a_second(account: Account, digits: Digits) -> float:
     """Insert many digits in one transaction, and wait for their predictions."""
-    ids = set(lab.tables.copy(digits, TEST_TABLE))
-    all_scored(lab)
-    found = [(prediction.committed_ms, at) for prediction, at in recorded(lab) if prediction.row_id in ids]
-    return 1000 * len(found) / (max(at for _, at in found) - found[0][0])
+    ids = set(account.lab.tables.copy(digits, TEST_TABLE))
+    account.wait_complete()
+    found = [one for one in account.all() if one.row_id in ids]
+    return 1000 * len(found) / (max(one.recorded_ms for one in found) - found[0].committed_ms)
 
 
-def recovery_s(lab: Lab) -> float:
+def recovery_s(account: Account) -> float:
     """Kill it in the middle of a stream, and wait until its successor predicts and has caught up."""
-    lab.sender.start(50)
+    sender = account.lab.sender
+    sender.start(50)
     time.sleep(2)
-    ends = {partition: end for partition, (_, end) in offset_range(lab.kafka, PREDICTIONS_TOPIC).items()}
-    reader = open_reader(lab.kafka, ends)
     killed = time.time()
-    os.kill(scorer_pid(lab), signal.SIGKILL)
-    # What it kept running ends within this; no successor starts as quickly.
-    by_its_successor = killed + 0.5
-    first: float | None = None
-    while first is None:
-        if time.time() > killed + PATIENCE_S:
-            raise LabError(f"nobody has scored for {PATIENCE_S:.0f} s", "labkit logs scorer")
-        records = [record for batch in reader.poll(timeout_ms=200).values() for record in batch]
-        first = next((at for record in records if (at := record.timestamp / 1000) > by_its_successor), None)
-    reader.close()
-    lab.sender.stop()
-    all_scored(lab)
+    os.kill(account.pid, signal.SIGKILL)
+    # What it kept running ends within half a second; no successor starts as quickly.
+    first = account.first_later(killed + 0.5)
+    sender.stop()
+    account.wait_complete()
     return first - killed
 
 
-def measure(lab: Lab, scores: str, digits: Digits, seconds: float) -> tuple[Figures, Mapping[int, int | None]]:
+def measure(account: Account, scores: str, digits: Digits, seconds: float) -> tuple[Figures, Mapping[int, int | None]]:
     """The figures of one, and what it predicted of each row."""
-    started = start_s(lab, scores)
-    latencies_ms(lab, 3)  # Warm.
-    latencies = latencies_ms(lab, seconds)
-    rate = digits_a_second(lab, digits)
-    pid = scorer_pid(lab)
-    memory = memory_mib(pid)
-    predicted = {prediction.row_id: prediction.predicted for prediction, _ in recorded(lab)}
-    recovery = recovery_s(lab)
+    started = start_s(account, scores)
+    latencies_ms(account, 3)  # Warm.
+    latencies = latencies_ms(account, seconds)
+    rate = digits_a_second(account, digits)
+    memory = memory_mib(account.pid)
+    predicted = {one.row_id: one.predicted for one in account.all()}
+    recovery = recovery_s(account)
     figures = Figures(
         scores=scores,
         start_s=round(started, 1),
@@ -147,7 +117,7 @@ def measure(lab: Lab, scores: str, digits: Digits, seconds: float) -> tuple[Figu
         digits_a_second=round(rate),
         memory_mib=round(memory),
         recovery_s=round(recovery, 1),
-        balanced=lab.ledger().balanced,
+        balanced=account.balanced,
     )
     return figures, predicted
 
@@ -171,9 +141,9 @@ def table(all_figures: list[Figures], digits: int, equal: bool) -> str:
         [
             *lines,
             "",
-            "- start: from its start until its first prediction is in Kafka",
-            f"- p50, p99: from a digit's commit until its prediction is in Kafka, single digits at {RATE:.0f} a second",
-            f"- digits a second: {digits:,} digits in one transaction, from the commit to the last prediction in Kafka",
+            "- start: from its start until its first prediction is recorded",
+            f"- p50, p99: from a digit's commit until its prediction is recorded, single digits at {RATE:.0f} a second",
+            f"- digits a second: {digits:,} digits in one transaction, from the commit to the last prediction",
             "- after kill -9: until the first prediction by its successor, in a stream of 50 digits a second",
             "- balanced: afterwards every change was predicted, and none twice",
             "",
@@ -213,7 +183,7 @@ def run_one(
         lab.up(lambda line: typer.echo(line, err=True))
         lab.capture()
         lab.publish(build_network(seed=1))
-        found = measure(lab, scores, digits, seconds)
+        found = measure(account_of(lab, scores), scores, digits, seconds)
         typer.echo(json.dumps(asdict(found[0])), err=True)
         return found
     finally:

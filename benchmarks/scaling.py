@@ -20,12 +20,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.engines import all_scored, digits_a_second, latencies_ms, recorded
+from benchmarks.engines import digits_a_second, latencies_ms
+from benchmarks.recorded import account_of
 from labkit import Lab
 from labkit.digits import Digits, load_digits
-from labkit.engines.catalog import ENGINES
+from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
+from labkit.model.prediction_records import recorded_predictions
 from labkit.settings import CHECKOUT, SCORER, Settings, load_settings
 
 PARTITIONS, WORKERS = (1, 2, 4), (1, 2)
@@ -53,7 +55,7 @@ class Rate:
 def in_order(lab: Lab) -> bool:
     """Whether each row's predictions came in the order of its changes, and the ledger balances."""
     changes: dict[int, list[int]] = {}
-    for prediction, _ in recorded(lab):
+    for prediction, _ in recorded_predictions(lab.kafka):
         changes.setdefault(prediction.row_id, []).append(prediction.lsn)
     return lab.ledger().balanced and all(first < then for lsns in changes.values() for first, then in pairwise(lsns))
 
@@ -65,8 +67,9 @@ def measure(lab: Lab, engine: str, workers: int, digits: Digits) -> Rate:
     for label in range(3):
         lab.relabel(ids[0], label)
     lab.delete(ids[1])
-    latencies_ms(lab, 2)  # Warm.
-    rate = digits_a_second(lab, digits)
+    account = account_of(lab, engine)
+    latencies_ms(account, 2)  # Warm.
+    rate = digits_a_second(account, digits)
     return Rate(engine, lab.settings.partitions, workers, round(rate), in_order(lab))
 
 
@@ -79,7 +82,7 @@ def measure_all(settings: Settings, partitions: int, engines: Sequence[str], dig
         lab.capture("bytes")
         lab.publish(build_network(seed=1))
         lab.stack.start_service(SCORER)
-        all_scored(lab)
+        account_of(lab, LOCAL).wait_complete()
         rates: list[Rate] = []
         for engine in engines:
             for workers in WORKERS:
