@@ -93,10 +93,10 @@ def test_what_the_model_that_learns_gains_is_counted(scoring_lab: Lab) -> None:
     agree = [p for p in told if p.predicted == p.label == p.continual]
     gained = [p for p in told if p.predicted != p.label == p.continual]
     differ = [p for p in told if p.label != p.continual != p.predicted]
-    some = [*agree[:5], *gained[:4], *differ[:2]]
-    assert len(some) == 11, "the new hand is hard for one, and not for the other"
+    some = [*agree[:8], *gained[:4], *differ[:2]]
+    assert len(some) == 14, "the new hand is hard for one, and not for the other"
     rows = [p.row_id for p in some]
-    frozen, learning = sum(p.predicted == p.label for p in some), 9
+    frozen, learning = sum(p.predicted == p.label for p in some), 12
     for answer in (frozen, learning):
         assert "That is what one model had right" in check.more_right(answer, lab, rows).words
     assert "The other way round" in check.more_right(frozen - learning, lab, rows).words
