@@ -318,7 +318,7 @@ def test_a_kernel_interrupted_in_training_trains_again(scoring_lab: Lab) -> None
         client.execute_interactive("from labkit import Lab; lab = Lab()", timeout=120, output_hook=lambda _: None)
         # The first falls into the import of TensorFlow, which takes seconds; the second into the training.
         for after_s in (1.0, 8.0):
-            # TensorFlow makes a TypeError of an interrupt that falls into its own imports: what counts is that it ends.
+            # Of an interrupt that falls into the making of a dataset, TensorFlow makes a TypeError.
             reply = _interrupted(manager, client, "while True: lab.train(seed=1)", after_s)
             assert reply["content"]["ename"] in ("KeyboardInterrupt", "TypeError"), reply["content"]
         again = client.execute_interactive("training = lab.train(seed=1)", timeout=180, output_hook=lambda _: None)

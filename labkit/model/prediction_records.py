@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from contextlib import suppress
+from collections.abc import Iterator
 from typing import Any
 
 from kafka import KafkaProducer
@@ -60,16 +60,15 @@ def read_predictions(servers: str, *, since_reset: bool = False) -> tuple[list[P
     """
     predictions: list[Prediction] = []
     foreign = 0
-    for record in read_to_present_end(servers, PREDICTIONS_TOPIC):
+    for record, prediction in _decoded(servers):
         if is_reset(record):
             if since_reset:
                 predictions.clear()
                 foreign = 0
-            continue
-        try:
-            predictions.append(decode_prediction(record))
-        except LabError:
+        elif prediction is None:
             foreign += 1
+        else:
+            predictions.append(prediction)
     return predictions, foreign
 
 
@@ -82,12 +81,7 @@ def recorded_predictions(servers: str) -> list[tuple[Prediction, ConsumerRecord]
     Raises:
         LabError: The topic is missing, or the broker is away.
     """
-    found: list[tuple[Prediction, ConsumerRecord]] = []
-    for record in read_to_present_end(servers, PREDICTIONS_TOPIC):
-        # The ledger counts those that are neither: here nobody asks for them.
-        with suppress(LabError):
-            found.append((decode_prediction(record), record))
-    return found
+    return [(prediction, record) for record, prediction in _decoded(servers) if prediction is not None]
 
 
 def is_reset(record: ConsumerRecord) -> bool:
@@ -118,6 +112,16 @@ def reset_scores(servers: str) -> None:
             producer.close(timeout=1)
     except KafkaError as error:
         raise LabError(f"no Kafka broker answers at {servers}", "labkit up") from error
+
+
+def _decoded(servers: str) -> Iterator[tuple[ConsumerRecord, Prediction | None]]:
+    """Each record of the predictions topic, and its prediction; None where it is a mark, or something foreign."""
+    for record in read_to_present_end(servers, PREDICTIONS_TOPIC):
+        try:
+            prediction = decode_prediction(record)
+        except LabError:
+            prediction = None
+        yield record, prediction
 
 
 def _no_prediction(record: ConsumerRecord, reason: str) -> LabError:
