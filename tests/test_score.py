@@ -162,6 +162,17 @@ def test_rows_of_a_cell_are_those_that_count_in_it_now_highest_first() -> None:
     assert score.rows(9, 9, 12) == [5000] and score.rows(0, 0, 12) == []
 
 
+def test_published_models_are_counted_until_a_reset() -> None:
+    score = ProgressiveScore()
+    score.update(predict(1, 3, 3))
+    score.update(replace(predict(2, None, 4), model_version="v2"))
+    assert score.result().published == 1, "an answer without a label is not in the figure"
+    score.update(replace(predict(2, 4, 4, "u"), model_version="v2"))
+    assert score.result().published == 2
+    score.reset()
+    assert score.result().published == 0
+
+
 def test_unlabelled_rows_do_not_move_the_recent_window() -> None:
     score = ProgressiveScore(recent_window=2)
     score.update(predict(1, 1, 2))

@@ -402,6 +402,16 @@ def test_the_timeline_shows_each_hop_and_the_last_minute():
     assert len(timeline.percentiles["rows"]) == 6
 
 
+def test_the_timeline_tells_a_digit_that_waited_for_a_scorer_from_a_slow_one():
+    timeline, quick = Timeline(), scored_event(9)
+    assert quick.prediction is not None
+    timeline.show(quick)
+    assert timeline.digit is not None and timeline.digit["waited"] is False
+    late = dataclasses.replace(quick.prediction, read_ms=T0 + 60_000, predicted_ms=T0 + 60_001)
+    timeline.show(dataclasses.replace(quick, prediction=late, predicted_seen_ms=T0 + 60_005))
+    assert timeline.digit["waited"] is True
+
+
 def test_the_timeline_of_a_digit_from_before_ends_with_its_prediction():
     timeline = Timeline()
     timeline.show(dataclasses.replace(scored_event(9), predicted_seen_ms=None))
@@ -433,12 +443,13 @@ def test_the_timeline_ends_when_the_page_has_painted():
 def test_the_scoreboard_shows_both_scores_each_class_and_a_bounded_history():
     board = Scoreboard()
     history = tuple((count, count / 1000) for count in range(1, 1001))
-    frozen = Score(1000, 900, 0.9, 0.95, 100, tuple((1,) * 10 for _ in range(10)), history)
+    frozen = Score(1000, 900, 0.9, 0.95, 100, tuple((1,) * 10 for _ in range(10)), 2, history)
     board.show(frozen, Score(1000, 950, 0.95, 0.99, 100))
     score = board.frozen
     assert [score[name] for name in ("counted", "correct", "accuracy", "recent_accuracy")] == [1000, 900, 0.9, 0.95]
     assert (board.continual["correct"], board.continual["recent_accuracy"]) == (950, 0.99)
     assert score["confusion"] == [[1] * 10] * 10
+    assert score["published"] == 2
     assert score["classes"][3] == {"label": 3, "support": 10, "precision": 0.1, "recall": 0.1, "f1": 0.1}
     assert len(score["history"]) == MAX_HISTORY and score["history"][-1] == [1000, 1.0]
     board.show(Score(history=history[:3]), Score())

@@ -97,6 +97,15 @@ def test_clicks_reach_the_actions():
     ]
 
 
+def test_the_card_says_while_no_scorer_runs():
+    calls, source = Calls(), Source()
+    dashboard = Dashboard(calls, source.poll)
+    for running in (False, True):
+        calls.scoring = running
+        dashboard.refresh()
+        assert dashboard.prediction.scoring is running
+
+
 def test_a_failing_poll_is_told_and_forgotten_once_it_works_again():
     source = Source()
     dashboard = Dashboard(Calls(), source.poll)

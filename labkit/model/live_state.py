@@ -33,6 +33,7 @@ class Score:
         recent_accuracy: Share of right answers in the last ``recent_counted`` events; None before the first.
         recent_counted: How many events that is, at most the length of the window. A relabelled row is one each time.
         confusion: 10 tuples of 10 counts; ``confusion[label][predicted]``.
+        published: How many published models gave these answers; more than one after a new model was published.
         history: (predictions read so far, running accuracy) pairs for the plot, at most a few hundred.
     """
 
@@ -42,6 +43,7 @@ class Score:
     recent_accuracy: float | None = None
     recent_counted: int = 0
     confusion: tuple[tuple[int, ...], ...] = tuple((0,) * 10 for _ in range(10))
+    published: int = 0
     history: tuple[tuple[int, float], ...] = ()
 
 

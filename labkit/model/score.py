@@ -47,6 +47,7 @@ class ProgressiveScore:
         self._history: list[tuple[int, float]] = []
         self._stride = 1
         self._seen = 0
+        self._versions: set[str] = set()
 
     def update(self, prediction: Prediction) -> None:
         """Take one prediction into account, in the order of the predictions topic."""
@@ -61,6 +62,7 @@ class ProgressiveScore:
             self._pairs.set(table, row_id, 10 * prediction.label + predicted)
             self._confusion[prediction.label, predicted] += 1
             self._recent.append(prediction.label == predicted)
+            self._versions.add(prediction.model_version)
         self._remember()
 
     def _fair_answer(self, prediction: Prediction) -> int | None:
@@ -107,6 +109,7 @@ class ProgressiveScore:
             accuracy=accuracy,
             recent_accuracy=sum(recent) / len(recent) if recent else None,
             recent_counted=len(recent),
+            published=len(self._versions),
             confusion=tuple(tuple(int(count) for count in row) for row in self._confusion),
             history=history,
         )

@@ -138,6 +138,7 @@ class Dashboard:
                 self.prediction.show(new.latest)
                 self.timeline.show(new.latest)
             self.bar.show(new)
+            self.prediction.show_scoring(self._actions.scoring)
             if details or time.monotonic() >= self._details_due:
                 self._show_details(new)
             self._state = new

@@ -18,6 +18,7 @@ class PredictionCard(RowRequestWidget):
     Traits:
         prediction: A JSON object, see `prediction_view`; None before the first prediction.
         image: 784 bytes, or none for a delete.
+        scoring: Whether the scorer runs; without it no newer prediction comes.
     """
 
     _esm = joined("common.js", "prediction_card.js")
@@ -25,6 +26,12 @@ class PredictionCard(RowRequestWidget):
 
     prediction = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     image = traitlets.Bytes(b"").tag(sync=True)
+    scoring = traitlets.Bool(True).tag(sync=True)
+
+    def show_scoring(self, running: bool) -> None:
+        """Say so while no scorer runs."""
+        with self.updating():
+            self.scoring = running
 
     def show(self, scored: ScoredEvent | None) -> None:
         """Show this event and its prediction; an empty card where there is none."""

@@ -83,6 +83,7 @@ def _score_view(score: Score) -> dict[str, object]:
         "accuracy": score.accuracy,
         "recent_accuracy": score.recent_accuracy,
         "recent_counted": score.recent_counted,
+        "published": score.published,
         "history": [[count, round(accuracy, 4)] for count, accuracy in thinned(score.history)],
         "confusion": [list(row) for row in score.confusion],
         "classes": [

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import traitlets
 
-from labkit.model.latency import PERCENTILES, WINDOW_MS, Latency, hop_times
+from labkit.model.latency import HOPS, PERCENTILES, WINDOW_MS, Latency, hop_times
 from labkit.model.live_state import ScoredEvent
 from labkit.widgets.assets import joined
 from labkit.widgets.event_view import event_view, rounded
@@ -22,6 +22,8 @@ STEPS = {
 }
 ON_SCREEN = "on screen"
 PAINTS_KEPT = 1000
+WAITED_MS = 5000.0
+"""A digit that lay in Kafka for longer than this waited for a scorer that did not run."""
 
 
 class Timeline(LiveWidget):
@@ -31,8 +33,8 @@ class Timeline(LiveWidget):
     last hop ends when the page's word has arrived, and so is at most that long.
 
     Traits:
-        digit: The newest prediction: ``{key, row_id, hops, snapshot}``, each hop a name and its milliseconds; a row of
-            the snapshot has none. None before any.
+        digit: The newest prediction: ``{key, row_id, hops, snapshot, waited}``, each hop a name and its milliseconds; a
+            row of the snapshot has none. ``waited`` says that no scorer ran when it came. None before any.
         percentiles: ``{digits, rows}``: a row for each hop, its name and its 50th, 95th and 99th percentile over the
             last minute, milliseconds; None where nothing was seen in it.
     """
@@ -66,8 +68,9 @@ class Timeline(LiveWidget):
     def _view(scored: ScoredEvent | None, painted_ms: float | None = None) -> dict[str, object] | None:
         if scored is None or scored.prediction is None:
             return None
+        row = {"key": event_view(scored)["key"], "row_id": scored.event.row_id}
         if scored.event.operation == "r":  # It was there before capture began: its times are those of other things.
-            return {"key": event_view(scored)["key"], "row_id": scored.event.row_id, "hops": [], "snapshot": True}
+            return {**row, "hops": [], "snapshot": True, "waited": False}
         # Of a digit from before this screen there is no telling when it could have been seen.
         seen_ms = scored.predicted_seen_ms
         times = hop_times(scored.prediction, seen_ms or scored.prediction.predicted_ms)
@@ -75,7 +78,7 @@ class Timeline(LiveWidget):
         hops: list[list[object]] = [[name, rounded(ms)] for name, ms in zip(names, times, strict=False)]
         if painted_ms is not None:
             hops.append([ON_SCREEN, rounded(painted_ms)])
-        return {"key": event_view(scored)["key"], "row_id": scored.event.row_id, "hops": hops, "snapshot": False}
+        return {**row, "hops": hops, "snapshot": False, "waited": times[HOPS.index("read")] >= WAITED_MS}
 
     def _table(self, latency: Latency | None) -> dict[str, object] | None:
         if latency is None:

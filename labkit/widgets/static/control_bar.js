@@ -26,7 +26,7 @@ function render({ model, el }) {
   const reset = make("button", { type: "button", onclick: () => request({ action: "reset" }) }, "Reset the scores");
   const [status, stopStatus] = statusLine(model);
   const health = make("p", { class: "lk-health", role: "status", "aria-live": "polite" });
-  const counts = ["events seen", "predictions seen", "commit to kernel, median"].map((name) => {
+  const counts = ["changes of mnist_test", "predictions", "commit to kernel, median"].map((name) => {
     const value = make("dd");
     return { value, element: make("div", {}, make("dt", {}, name), value) };
   });
@@ -35,9 +35,9 @@ function render({ model, el }) {
       make("div", { class: "lk-sending" }, toggle, number, make("span", {}, "a second"), slider,
         make("label", {}, "samples ", how), strengthField)),
     make("div", { class: "lk-bar-line" },
-      make("div", { class: "lk-sending" }, scorer, reset, status),
+      make("div", { class: "lk-sending" }, scorer, reset),
       make("dl", { class: "lk-counts" }, ...counts.map(({ element }) => element))),
-    health);
+    status, health); // On lines of their own: however long their words, the counts stay where they are.
   el.replaceChildren(root);
   keepKeys(root);
 

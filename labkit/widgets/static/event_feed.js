@@ -71,7 +71,8 @@ function render({ model, el }) {
     const newer = model.get("events").findIndex((event) => rows.has(event.key));
     const waiting = model.get("waiting");
     let words = "";
-    if (model.get("paused")) words = `paused: ${waiting.toLocaleString()} newer wait`;
+    const chosen = model.get("table") || model.get("operation") ? " of these" : "";
+    if (model.get("paused")) words = `paused: ${waiting.toLocaleString()} newer${chosen} wait`;
     else if (held && rows.size) words = `held while you choose${newer ? ": newer ones wait" : ""}`;
     setText(note, words);
   }

@@ -52,7 +52,7 @@ function render({ model, el }) {
       setText(note, `held on row ${shown.row_id} while you choose`);
       return;
     }
-    setText(note, "");
+    setText(note, model.get("scoring") ? "" : "the scorer is stopped: newer digits wait for it");
     if (another) name("this row"); // A choice that was made for the row before is none for this one.
     shown = prediction;
     empty.hidden = prediction !== null;
@@ -93,7 +93,7 @@ function render({ model, el }) {
     speaking = setTimeout(tell, Math.max(0, spokenAt + SPEAK_EVERY_MS - Date.now()));
   }
 
-  const stop = watch(model, ["prediction", "image"], draw);
+  const stop = watch(model, ["prediction", "image", "scoring"], draw);
   return () => {
     stop();
     stopStatus();

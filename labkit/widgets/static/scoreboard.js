@@ -7,10 +7,11 @@ function render({ model, el }) {
     const accuracy = make("strong", { class: "lk-accuracy" });
     const counted = make("span");
     const recent = make("span");
+    const kind = make("small", {}, words);
     const element = make("div", { class: `lk-model lk-${name}` },
-      make("h3", {}, make("span", { class: "lk-key", "aria-hidden": "true" }), `${name} model`, make("small", {}, words)),
+      make("h3", {}, make("span", { class: "lk-key", "aria-hidden": "true" }), `${name} model`, kind),
       make("p", { class: "lk-numbers" }, accuracy, make("span", { class: "lk-counts" }, counted, recent)));
-    return { name, accuracy, counted, recent, element };
+    return { name, kind, accuracy, counted, recent, element };
   });
   const plot = svg("svg", { class: "lk-plot", role: "img" });
   const table = make("table", { class: "lk-confusion" });
@@ -35,8 +36,10 @@ function render({ model, el }) {
   let plotWidth = 0; // Told by the browser when it changes: to ask for it while drawing would lay the page out anew.
 
   function draw() {
-    for (const { name, accuracy, counted, recent } of boards) {
+    for (const { name, kind, accuracy, counted, recent } of boards) {
       const score = model.get(name);
+      // A figure over the answers of several models is none of theirs: "Reset the scores" begins with the newest.
+      setText(kind, score.published > 1 ? `${MODELS[name]}: answers of ${score.published} models` : MODELS[name]);
       setText(accuracy, percent(score.accuracy));
       setText(counted, `${score.correct.toLocaleString()} right of ${score.counted.toLocaleString()} counted`);
       const window = score.recent_counted;

@@ -21,7 +21,9 @@ function render({ model, el }) {
     const digit = model.get("digit");
     empty.hidden = digit !== null;
     list.hidden = digit === null;
-    const words = digit?.snapshot ? ": of the snapshot, so it was there long before" : "";
+    let words = "";
+    if (digit?.snapshot) words = ": of the snapshot, so it was there long before";
+    else if (digit?.waited) words = ": it waited in Kafka until a scorer ran";
     setText(note, digit === null ? "" : `row ${digit.row_id}${words}`);
     if (digit === null) return;
     const total = Math.max(digit.hops.reduce((sum, [, ms]) => sum + Math.max(ms, 0), 0), 0.1);
