@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from labkit.engines.flink_cluster import cancel_left_over
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
-from labkit.engines.options import IrisOptions, JobOptions
+from labkit.engines.options import WORKER_PYTHON, IrisOptions, JobOptions
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, LOOPBACK
 
@@ -41,11 +42,17 @@ JVM = "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=UTC"
 def open_environment(options: JobOptions | IrisOptions, folder: Path, savepoint: str | None, most_parallel: int) -> Any:
     """Flink's environment for one job, here or on a session cluster.
 
+    A cluster gets this labkit and its jars from here; the packages of ``labkit/engines/flink.txt`` have to be in the
+    Python of its task managers, and the lab's folder has to be theirs, too: checkpoints and models are in it.
+
     Args:
         options: The job's.
         folder: Gets logs and checkpoints.
         savepoint: What the job goes on from.
         most_parallel: How many can share the work: a Kafka partition is read by one.
+
+    Raises:
+        LabError: No session cluster answers there.
     """
     log4j = folder / "log4j.properties"
     log4j.write_text(LOG4J)
@@ -58,9 +65,14 @@ def open_environment(options: JobOptions | IrisOptions, folder: Path, savepoint:
     from pyflink.common import Configuration
     from pyflink.datastream import StreamExecutionEnvironment
 
-    local = re.fullmatch(r"local(?:\[(\d+)\])?", options.master)
-    slots = int((local and local[1]) or most_parallel)
+    here = re.fullmatch(r"local(?:\[(\d+)\])?", options.master)
+    slots = int((here and here[1]) or most_parallel)
+    name = f"labkit {folder}"
+    if not here:
+        cancel_left_over(options.master, name)
+    worker_python = sys.executable if here else WORKER_PYTHON
     values = {
+        "pipeline.name": name,
         "pipeline.jars": ";".join(path.as_uri() for path in options.jars),
         "execution.checkpointing.interval": f"{CHECKPOINT_MS} ms",
         "execution.checkpointing.dir": options.checkpoint.as_uri(),
@@ -68,7 +80,7 @@ def open_environment(options: JobOptions | IrisOptions, folder: Path, savepoint:
         "execution.checkpointing.savepoint-dir": (folder / SAVEPOINTS).as_uri(),
         # A failed job ends, and its successor goes on behind what is recorded, which knows more than a checkpoint.
         "restart-strategy.type": "none",
-        "python.executable": sys.executable,
+        "python.executable": worker_python,
         "python.client.executable": sys.executable,
         # Records wait for company no longer than this.
         "python.fn-execution.bundle.time": "20",
@@ -77,18 +89,35 @@ def open_environment(options: JobOptions | IrisOptions, folder: Path, savepoint:
         "taskmanager.numberOfTaskSlots": str(slots),
         "rest.bind-address": LOOPBACK,
     }
-    if not local:
-        host, _, port = options.master.rpartition(":")
-        values |= {"execution.target": "remote", "rest.address": host, "rest.port": port}
     if savepoint is not None:
         # Claimed: Flink removes it once it has a newer one.
         values |= {"execution.state-recovery.path": savepoint, "execution.state-recovery.claim-mode": "CLAIM"}
     configuration = Configuration()
     for key, value in values.items():
         configuration.set_string(key, value)
-    environment = StreamExecutionEnvironment.get_execution_environment(configuration)
+    environment = (
+        StreamExecutionEnvironment.get_execution_environment(configuration)
+        if here
+        else StreamExecutionEnvironment(_remote_environment(options, configuration))
+    )
     environment.add_python_file(str(CHECKOUT / "labkit"))
     return environment
+
+
+def _remote_environment(options: JobOptions | IrisOptions, configuration: Any) -> Any:
+    """Java's environment of a session cluster: Python's own makes none, whatever its configuration says."""
+    import pyflink
+    from pyflink.java_gateway import get_gateway
+    from pyflink.util.java_utils import to_jarray
+
+    (package,) = pyflink.__path__
+    # What runs Python functions: a cluster's Flink may lack it.
+    jars = [str(path) for path in (*options.jars, *Path(package).glob("opt/flink-python-*.jar"))]
+    java = get_gateway().jvm
+    host, _, port = options.master.rpartition(":")
+    return java.org.apache.flink.streaming.api.environment.RemoteStreamEnvironment(
+        host, int(port), configuration._j_configuration, to_jarray(java.java.lang.String, jars)
+    )
 
 
 def run_until_told(
@@ -121,8 +150,8 @@ def run_until_told(
                 return
             tell()
     except Py4JError as error:
-        raise LabError(f"Flink's Java has ended: {str(error).splitlines()[0]}", "labkit logs scorer") from error
-    raise LabError(f"Flink's job has ended: {_root_cause(str(result.exception()))}", "labkit logs scorer")
+        raise LabError(f"Flink's Java has ended: {str(error).splitlines()[0]}", "the lines above say more") from error
+    raise LabError(f"Flink's job has ended: {_root_cause(str(result.exception()))}", "the lines above say more")
 
 
 def newest_checkpoint_s(checkpoints: Path) -> float:

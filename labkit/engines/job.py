@@ -110,14 +110,13 @@ def started_job(
         "PYTHONPATH": str(CHECKOUT),
         "JAVA_HOME": str(environment.java_home),
         "PYSPARK_PYTHON": str(environment.python),
-        **JOB_ENVIRONMENT,
     }
     job = subprocess.Popen(
         [str(environment.python), "-m", module, options.model_dump_json()],
         stdin=subprocess.PIPE,  # Closed by the system where this process is killed: the job ends, too.
         stdout=log_file,
         stderr=log_file,
-        env=os.environ | own,
+        env=JOB_ENVIRONMENT | os.environ | own,
     )
     try:
         yield job

@@ -62,7 +62,10 @@ JOB_ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore:pkg_resources is deprecated as an API",
 }
 """Environment variables of every job."""
+WORKER_PYTHON = "python3"
+"""The Python of a cluster's workers, as they find it; here, an engine's own is used."""
 
-JAVA_OPTIONS = "-Xss8m"
-"""For Spark's Java. When a micro-batch fails, Spark searches Python's whole error text with a regular expression that
-recurses at each character: the usual megabyte of stack overflows, and nobody learns why it failed."""
+
+def is_local(master: str) -> bool:
+    """Whether an engine runs within its job, not on a cluster."""
+    return master.startswith("local")

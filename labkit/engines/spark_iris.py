@@ -9,24 +9,22 @@ they end: it is a transaction in PostgreSQL, see `labkit.online.learner`.
 # Spark's packages are in its own environment, not in the one that is checked.
 # pyright: reportMissingImports=false
 
-import json
 import logging
-import shutil
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from kafka import KafkaProducer
+from kafka.structs import TopicPartition
 from pyspark import SparkContext
 from pyspark.mllib.clustering import StreamingKMeansModel
 from pyspark.mllib.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming import StreamingQuery
 
 from labkit.engines.child import run_as_child
-from labkit.engines.options import JAVA_OPTIONS, IrisOptions
-from labkit.errors import LabError
+from labkit.engines.options import IrisOptions
+from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query
 from labkit.online.events import SOURCES
 from labkit.online.kmeans import Clusters
 from labkit.online.learner import START, IrisLearner, Step
@@ -37,7 +35,6 @@ log = logging.getLogger("labkit.engines.spark_iris")
 
 TRANSACTIONAL_ID = "labkit-iris-spark"
 """Kafka ends what an earlier process of this name has left open, and refuses whatever that one still writes."""
-WAIT_S = 0.5
 
 
 class SparkClusterer:
@@ -120,58 +117,19 @@ class SparkIris:
         self.learned = steps[-1].learned
 
 
-def open_session(options: IrisOptions) -> SparkSession:
-    """Spark, with what it needs to read Kafka."""
-    return (
-        SparkSession.builder.master(options.master)
-        .appName("labkit: learning iris")
-        .config("spark.jars", ",".join(map(str, options.jars)))
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.memory", "512m")
-        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
-        .config("spark.sql.shuffle.partitions", "1")
-        .config("spark.sql.streaming.minBatchesToRetain", "10")
-        .config("spark.sql.streaming.metricsEnabled", "false")
-        .getOrCreate()
-    )
-
-
-def start(spark: SparkSession, job: SparkIris, options: IrisOptions) -> StreamingQuery:
-    """Start behind what the centres in Kafka have learned: that is authoritative, so the checkpoint is a new one."""
-    shutil.rmtree(options.checkpoint, ignore_errors=True)
-    starting = {topic: {"0": job.learned.positions.get(topic, 0)} for topic in SOURCES}
-    records = (
-        spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", options.servers)
-        .option("kafka.isolation.level", "read_committed")
-        .option("subscribe", ",".join(SOURCES))
-        .option("startingOffsets", json.dumps(starting))
-        .option("maxOffsetsPerTrigger", options.most_at_once)
-        .load()
-    )
-    return records.writeStream.foreachBatch(job.take).option("checkpointLocation", str(options.checkpoint)).start()
-
-
 def run(options: IrisOptions, stop: threading.Event) -> None:
-    """Learn until told to stop.
+    """Learn until told to stop, beginning behind what the centres in Kafka have learned.
 
     Raises:
-        LabError: A topic is missing, or the broker is away.
+        LabError: A topic is missing, the broker is away, or Spark has ended the job.
     """
-    spark = open_session(options)
-    spark.sparkContext.setLogLevel("ERROR")
+    spark = open_session(options, "learning iris", shuffle_partitions=1)
     job = SparkIris(spark, options)
-    query = start(spark, job, options)
+    positions = {TopicPartition(topic, 0): job.learned.positions.get(topic, 0) for topic in SOURCES}
+    query = start_query(read_topics(spark, options, positions), job.take, options)
     log.info("learning on Spark at %s, behind %d training rows", options.master, job.learned.rows)
     try:
-        while query.isActive and not stop.wait(WAIT_S):
-            pass
-        if query.isActive:
-            query.stop()
-        elif not stop.is_set():
-            error = str(query.exception() or "it does not say why").strip()
-            raise LabError(f"Spark's job has ended: {error.splitlines()[0]}", "see its log")
+        run_until_told(query, stop, tell=lambda: None)
     finally:
         job.close()
         spark.stop()

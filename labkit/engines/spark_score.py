@@ -8,9 +8,7 @@ says by itself up to which event: what Spark then hands out again is left out.
 # Spark's packages are in its own environment, not in the one that is checked.
 # pyright: reportMissingImports=false
 
-import json
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +18,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.structs import TopicPartition
 from pyspark.ml.functions import predict_batch_udf
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql.functions import col
 from pyspark.sql.functions import unix_millis as to_millis
 from pyspark.sql.streaming import StreamingQuery
@@ -28,13 +26,13 @@ from pyspark.sql.types import ArrayType, FloatType
 
 from labkit.engines.child import run_as_child
 from labkit.engines.lite import make_predict, read_current
-from labkit.engines.options import JAVA_OPTIONS, JobOptions
+from labkit.engines.options import JobOptions
 from labkit.engines.progress import Progress
 from labkit.engines.record import Record
-from labkit.errors import LabError
+from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import encode_prediction
-from labkit.model.resume import EVENTS_TOPIC, resume_positions
+from labkit.model.resume import resume_positions
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
 from labkit.stream.topics import CLIENT
@@ -159,64 +157,19 @@ def _as_record(row: Any) -> Record:
     return Record(row.topic, row.partition, row.offset, row.timestamp, key, value, headers)
 
 
-def open_session(options: JobOptions) -> SparkSession:
-    """Spark, with what it needs to read Kafka."""
-    return (
-        SparkSession.builder.master(options.master)
-        .appName("labkit: scoring digits")
-        .config("spark.jars", ",".join(map(str, options.jars)))
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.memory", "512m")
-        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(AT_A_TIME))
-        # A micro-batch leaves two small files; a lab needs no long past of them.
-        .config("spark.sql.streaming.minBatchesToRetain", "10")
-        .config("spark.sql.streaming.metricsEnabled", "false")
-        .getOrCreate()
-    )
-
-
-def start(spark: SparkSession, scorer: SparkScorer, options: JobOptions) -> StreamingQuery:
-    """Start scoring where the predictions topic ends.
-
-    That is authoritative: an earlier checkpoint could only be behind it, damaged, or of another version of Spark. So
-    each start begins a new one.
-    """
-    shutil.rmtree(options.checkpoint, ignore_errors=True)
-    starting = {EVENTS_TOPIC: {str(place.partition): offset for place, offset in scorer.positions.items()}}
-    events = (
-        spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", options.servers)
-        .option("kafka.isolation.level", "read_committed")
-        .option("subscribe", EVENTS_TOPIC)
-        .option("startingOffsets", json.dumps(starting))
-        .option("includeHeaders", "true")
-        .option("maxOffsetsPerTrigger", options.most_at_once)
-        .load()
-    )
-    return events.writeStream.foreachBatch(scorer.score).option("checkpointLocation", str(options.checkpoint)).start()
-
-
 def run(options: JobOptions, stop: threading.Event) -> None:
-    """Score until told to stop.
+    """Score until told to stop, beginning where the predictions topic ends.
 
     Raises:
-        LabError: A topic is missing, or the broker is away.
+        LabError: A topic is missing, the broker is away, or Spark has ended the job.
     """
     scorer = SparkScorer(options)
-    spark = open_session(options)
-    spark.sparkContext.setLogLevel("ERROR")
-    query = start(spark, scorer, options)
+    spark = open_session(options, "scoring digits", shuffle_partitions=2)
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", AT_A_TIME)
+    query = start_query(read_topics(spark, options, scorer.positions), scorer.score, options)
     log.info("scoring on Spark at %s", options.master)
     try:
-        while query.isActive and not stop.wait(0.5):
-            scorer.tell(query)
-        if query.isActive:
-            query.stop()
-        elif (error := query.exception()) is not None:
-            raise LabError(f"Spark's job has ended: {str(error).splitlines()[0]}", "labkit logs scorer")
+        run_until_told(query, stop, lambda: scorer.tell(query))
     finally:
         scorer.tell(query)
         scorer.close()

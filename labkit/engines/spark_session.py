@@ -1,0 +1,136 @@
+"""A Spark job's frame: its session, here or on a cluster, the topics that it reads, and how it ends."""
+
+# Spark's packages are in their own environment, not in the one that is checked.
+# pyright: reportMissingImports=false
+
+import json
+import os
+import re
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Mapping
+
+from kafka.structs import TopicPartition
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from labkit.engines.options import WORKER_PYTHON, IrisOptions, JobOptions, is_local
+from labkit.errors import LabError
+from labkit.settings import CHECKOUT
+
+JAVA_OPTIONS = "-Xss8m"
+"""When a micro-batch fails, Spark searches Python's whole error text with a regular expression that recurses at each
+character: the usual megabyte of stack overflows, and nobody learns why it failed."""
+LOOK_S = 0.5
+
+
+def open_session(options: JobOptions | IrisOptions, name: str, shuffle_partitions: int) -> SparkSession:
+    """Spark for one job, with what it needs to read Kafka.
+
+    On a cluster the workers get this labkit and its jars from here; the packages of ``labkit/engines/spark.txt`` have
+    to be in their own Python.
+
+    Args:
+        options: The job's.
+        name: What Spark's pages call it.
+        shuffle_partitions: How many parts a shuffled table has.
+
+    Raises:
+        LabError: No master answers there.
+    """
+    local = is_local(options.master)
+    if not local:
+        _check_answers(options.master)
+        os.environ |= {"PYSPARK_DRIVER_PYTHON": os.environ["PYSPARK_PYTHON"], "PYSPARK_PYTHON": WORKER_PYTHON}
+    spark = (
+        SparkSession.builder.master(options.master)
+        .appName(f"labkit: {name}")
+        .config("spark.jars", ",".join(map(str, options.jars)))
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.memory", "512m")
+        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
+        .config("spark.executor.memory", "512m")
+        .config("spark.sql.shuffle.partitions", str(shuffle_partitions))
+        # A micro-batch leaves two small files; a lab needs no long past of them.
+        .config("spark.sql.streaming.minBatchesToRetain", "10")
+        .config("spark.sql.streaming.metricsEnabled", "false")
+        .getOrCreate()
+    )
+    spark.sparkContext.setLogLevel("ERROR")
+    if not local:
+        archive = shutil.make_archive(str(options.checkpoint.with_name("labkit")), "zip", CHECKOUT, "labkit")
+        spark.sparkContext.addPyFile(archive)
+    return spark
+
+
+def _check_answers(master: str) -> None:
+    """See that a standalone master is there: Spark itself would try for a minute, and say little."""
+    found = re.fullmatch(r"spark://(.+):(\d+)", master)
+    if found is None:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=5).close()
+    except OSError as error:
+        raise LabError(
+            f"no Spark master answers at {master}: {error}",
+            "start it, or score without it: labkit engine use spark --master local[2]",
+        ) from error
+
+
+def read_topics(
+    spark: SparkSession, options: JobOptions | IrisOptions, positions: Mapping[TopicPartition, int]
+) -> DataFrame:
+    """Records of Kafka as they come, those of aborted transactions left out.
+
+    Args:
+        spark: Spark.
+        options: The job's.
+        positions: Where to begin: every partition of every topic.
+    """
+    starting: dict[str, dict[str, int]] = {}
+    for place, offset in positions.items():
+        starting.setdefault(place.topic, {})[str(place.partition)] = offset
+    return (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", options.servers)
+        .option("kafka.isolation.level", "read_committed")
+        .option("subscribe", ",".join(starting))
+        .option("startingOffsets", json.dumps(starting))
+        .option("includeHeaders", "true")
+        .option("maxOffsetsPerTrigger", options.most_at_once)
+        .load()
+    )
+
+
+def start_query(
+    records: DataFrame, take: Callable[[DataFrame, int], None], options: JobOptions | IrisOptions
+) -> StreamingQuery:
+    """Hand each micro-batch to a function.
+
+    What is recorded in Kafka is authoritative: an earlier checkpoint could only be behind it, damaged, or of another
+    version of Spark. So each start begins a new one.
+    """
+    shutil.rmtree(options.checkpoint, ignore_errors=True)
+    return records.writeStream.foreachBatch(take).option("checkpointLocation", str(options.checkpoint)).start()
+
+
+def run_until_told(query: StreamingQuery, stop: threading.Event, tell: Callable[[], None]) -> None:
+    """Tell how the job is until told to stop; then stop it.
+
+    Args:
+        query: The running job.
+        stop: Set to end it.
+        tell: Called twice a second meanwhile.
+
+    Raises:
+        LabError: The job has ended by itself.
+    """
+    while query.isActive and not stop.wait(LOOK_S):
+        tell()
+    if query.isActive:
+        query.stop()
+    elif not stop.is_set():
+        error = str(query.exception() or "it does not say why").strip()
+        raise LabError(f"Spark's job has ended: {error.splitlines()[0]}", "the lines above say more")
