@@ -63,7 +63,7 @@ chromium:
 	@$(PYTHON3) tools/chromium.py
 
 test: setup-dev chromium lint
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 lint: setup-dev
 	.venv/bin/ruff check .
@@ -72,7 +72,7 @@ lint: setup-dev
 	.venv/bin/lint-imports
 
 # Locks name no index: whoever installs uses their own.
-COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 lock:
 	$(COMPILE) pyproject.toml --extra setup -o requirements.txt

@@ -5,8 +5,9 @@ RUN useradd --uid 1000 --create-home learner \
  && install -d -o learner -g learner /home/learner/lab /home/learner/labkit
 WORKDIR /home/learner/labkit
 # The packages first: they change seldom.
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY requirements-uv.txt requirements.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-uv.txt \
+ && uv pip install --no-cache --compile-bytecode --python "$(command -v python)" --require-hashes -r requirements.txt
 COPY --chown=learner:learner pyproject.toml README.md ./
 COPY --chown=learner:learner labkit labkit
 COPY --chown=learner:learner notebooks notebooks

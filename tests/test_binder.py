@@ -90,6 +90,7 @@ def size_mb(image: str) -> float:
     return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image).stdout) / 1e6
 
 
+@pytest.mark.timeout(1200)  # It builds the image.
 def test_a_session_has_its_servers_up_when_jupyter_opens(here: Session) -> None:
     assert here.run("labkit", "up").endswith(":8083")  # It waits for a start that is under way, and starts nothing.
     assert here.run("id", "-un") == USER["NB_USER"] and here.run("pwd") == "/home/jovyan"

@@ -21,6 +21,7 @@ from labkit.cli import app
 from labkit.course import flink_stream, spark_stream
 from labkit.course.engine_figures import java_of_scorer, readable_after_ms, recorded, waiting
 from labkit.digits import load_digits
+from labkit.engines import flink_savepoint
 from labkit.engines.catalog import ENGINES, PACKAGES, Packages, check_master, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
@@ -39,6 +40,8 @@ from tests.conftest import HOME
 
 SPARK = PACKAGES["spark"]
 THROUGH_KAFKA = ["spark", "flink-kafka"]
+VICTIMS = {"spark": "java", "flink-kafka": "starter"}
+"""Which process of a job is killed. Python and Java end with each other."""
 PATIENCE_S = 180.0
 
 
@@ -288,9 +291,9 @@ def test_a_newer_model_scores_without_a_restart(engine_lab: Lab) -> None:
     assert job_of(lab) == before
 
 
-@pytest.mark.parametrize("victim", ["starter", "java"])  # Python and Java end with each other.
-def test_killed_in_the_middle_it_loses_nothing_and_repeats_nothing(engine_lab: Lab, victim: str) -> None:
+def test_killed_in_the_middle_it_loses_nothing_and_repeats_nothing(engine_lab: Lab) -> None:
     lab = engine_lab
+    victim = VICTIMS[chosen_engine(lab.settings).engine]
     job = job_of(lab)
     lab.sender.start(50)
     lab.wait_until(lambda: lab.ledger().lost > 0, "the stream is on its way", PATIENCE_S)
@@ -320,24 +323,37 @@ def test_stopped_it_leaves_a_savepoint_and_goes_on_from_it(engine_lab: Lab) -> N
         assert not note.exists(), "it is used once"
 
 
-@pytest.mark.parametrize("engine_lab", ["flink-kafka"], indirect=True)
+REACHED = {"0": 1}
+
+
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("changes", "words"),
     [
-        ('{"path": "file:/nowhere", "flink": "1.19.0", "layout": 1, "reached": {"0": 1}}', "is of Flink 1.19.0"),
-        ('{"path": "file:/nowhere", "flink": "1.20.5", "layout": 1, "reached": {"0": 1}}', "somebody else has scored"),
-        ('{"path": "file:/nowh', "is damaged"),
+        ({"flink": "1.19.0"}, "is of Flink 1.19.0"),
+        ({"layout": 2}, "layout 2"),
+        ({"reached": {"0": 2}}, "somebody else has scored"),
+        ({"path": "file:/nowhere"}, "is gone"),
+        ({"path": 1}, "is damaged"),
     ],
 )
-def test_a_savepoint_that_does_not_fit_is_told_and_left(engine_lab: Lab, content: str, words: str) -> None:
-    lab = engine_lab
-    lab.stop_scorer()
-    (engine_folder(lab) / "savepoint.json").write_text(content)
-    lab.insert(np.zeros((28, 28), np.uint8), 1)
-    lab.start_scorer()
-    all_scored(lab)
-    assert lab.ledger().balanced, lab.ledger()
-    assert words in lab.stack.log("scorer", 50)
+def test_a_savepoint_that_does_not_fit_is_told_and_left(
+    changes: Mapping[str, object],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(flink_savepoint, "flink_version", lambda: "1.20.5")
+    (tmp_path / "_metadata").touch()
+    with caplog.at_level("INFO"):
+        flink_savepoint.leave_savepoint(tmp_path, tmp_path.as_uri(), REACHED)
+        note = tmp_path / flink_savepoint.NOTE
+        left = json.loads(note.read_text())
+        assert flink_savepoint.take_savepoint(tmp_path, REACHED) == tmp_path.as_uri()
+        assert flink_savepoint.take_savepoint(tmp_path, REACHED) is None, "it is used once"
+        note.write_text(json.dumps(left | changes))
+        assert flink_savepoint.take_savepoint(tmp_path, REACHED) is None
+    assert words in caplog.text and not note.exists()
 
 
 def test_lesson_9_counts_micro_batches_and_knows_where_a_scorer_goes_on(engine_lab: Lab) -> None:

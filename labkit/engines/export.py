@@ -21,6 +21,11 @@ def current_version(models: Path) -> str | None:
         return None
 
 
+def is_exported(models: Path, folder: Path) -> bool:
+    """Whether the model that scores now is in a folder in portable form."""
+    return (folder / f"{current_version(models)}.tflite").is_file()
+
+
 def export_current(models: Path, folder: Path) -> str:
     """Write the published model that scores now to a folder, unless it is there, and note there that it is current.
 

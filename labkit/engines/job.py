@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from labkit.engines.catalog import LOCAL, Engine
 from labkit.engines.environment import EngineEnvironment
-from labkit.engines.export import current_version, export_current
+from labkit.engines.export import current_version, export_current, is_exported
 from labkit.engines.options import JOB_ENVIRONMENT, JobOptions
 from labkit.engines.progress import PROGRESS, job_folder
 from labkit.errors import LabError
@@ -89,7 +89,12 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
 
 
 def _export(store: Path, folder: Path) -> str | None:
-    """Write the newest model in portable form, in a process of its own: TensorFlow's half a gigabyte goes with it."""
+    """Write the newest model in portable form, in a process of its own: TensorFlow's half a gigabyte goes with it.
+
+    One that is there needs no TensorFlow, which takes seconds to load: an engine is back so much sooner.
+    """
+    if is_exported(store, folder):
+        return export_current(store, folder)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(export_current, store, folder).result()
 
