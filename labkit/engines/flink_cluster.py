@@ -26,7 +26,7 @@ def cancel_left_over(master: str, name: str) -> None:
         name: As jobs of the lab and engine are called there.
 
     Raises:
-        LabError: No Flink answers there, or a job does not end.
+        LabError: Who answers there is no Flink, or a job does not end.
     """
     deadline = time.monotonic() + WAIT_S
     told: set[str] = set()
@@ -51,6 +51,6 @@ def _ask(master: str, path: str, method: str = "GET") -> Any:
             return json.load(answer)
     except (OSError, HTTPException, ValueError) as error:
         raise LabError(
-            f"no Flink session cluster answers at {master}: {error}",
-            "start it, or score without it: labkit engine use flink-kafka --master local[2]",
+            f"what answers at {master} is no Flink session cluster: {error}",
+            "see what listens there; `make cluster ENGINE=flink` starts one",
         ) from error

@@ -21,6 +21,7 @@ from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version, export_current, is_exported
 from labkit.engines.options import JOB_ENVIRONMENT, JobOptions
 from labkit.engines.progress import PROGRESS, job_folder
+from labkit.engines.reachable import check_reachable
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, Settings
 
@@ -57,11 +58,13 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
         stop: Set to end it.
 
     Raises:
-        LabError: The engine is not installed, there is too little memory, or the job has ended by itself.
+        LabError: The engine is not installed, there is too little memory, its cluster does not answer, or the job has
+            ended by itself.
     """
     environment = EngineEnvironment(engine.packages, settings)
     environment.check()
     check_memory(engine)
+    check_reachable(engine, master)
     models = settings.home / "models"
     folder = job_folder(settings, engine)
     folder.mkdir(parents=True, exist_ok=True)

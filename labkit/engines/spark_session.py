@@ -5,9 +5,7 @@
 
 import json
 import os
-import re
 import shutil
-import socket
 import threading
 from collections.abc import Callable, Mapping
 
@@ -35,13 +33,9 @@ def open_session(options: JobOptions | IrisOptions, name: str, shuffle_partition
         options: The job's.
         name: What Spark's pages call it.
         shuffle_partitions: How many parts a shuffled table has.
-
-    Raises:
-        LabError: No master answers there.
     """
     local = is_local(options.master)
     if not local:
-        _check_answers(options.master)
         os.environ |= {"PYSPARK_DRIVER_PYTHON": os.environ["PYSPARK_PYTHON"], "PYSPARK_PYTHON": WORKER_PYTHON}
     spark = (
         SparkSession.builder.master(options.master)
@@ -63,20 +57,6 @@ def open_session(options: JobOptions | IrisOptions, name: str, shuffle_partition
         archive = shutil.make_archive(str(options.checkpoint.with_name("labkit")), "zip", CHECKOUT, "labkit")
         spark.sparkContext.addPyFile(archive)
     return spark
-
-
-def _check_answers(master: str) -> None:
-    """See that a standalone master is there: Spark itself would try for a minute, and say little."""
-    found = re.fullmatch(r"spark://(.+):(\d+)", master)
-    if found is None:
-        return
-    try:
-        socket.create_connection((found[1], int(found[2])), timeout=5).close()
-    except OSError as error:
-        raise LabError(
-            f"no Spark master answers at {master}: {error}",
-            "start it, or score without it: labkit engine use spark --master local[2]",
-        ) from error
 
 
 def read_topics(

@@ -1,0 +1,31 @@
+"""Whether a cluster is there, before a job is sent to it: Spark and Flink try for long, and then say little."""
+
+import re
+import socket
+
+from labkit.engines.catalog import Engine
+from labkit.errors import LabError
+
+WAIT_S = 5.0
+
+
+def check_reachable(engine: Engine, master: str) -> None:
+    """See that a cluster answers; what is no cluster with one address is not looked at.
+
+    Args:
+        engine: Whose cluster.
+        master: ``spark://host:port`` or ``host:port``, as `labkit.engines.catalog.check_master` lets through.
+
+    Raises:
+        LabError: Nobody answers there.
+    """
+    found = re.fullmatch(r"(?:spark://)?([\w.-]+):(\d+)", master)
+    if found is None:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=WAIT_S).close()
+    except (OSError, OverflowError) as error:
+        raise LabError(
+            f"no cluster for {engine.title} answers at {master}: {error}",
+            f"start it, or score on this machine: labkit engine use {engine.name} --master local[2]",
+        ) from error

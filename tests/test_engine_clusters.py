@@ -1,0 +1,159 @@
+"""The same jobs on clusters in containers: a Spark of one master and two workers, a session cluster of Flink."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from labkit import Lab, LabError
+from labkit.digits import load_digits
+from labkit.engines.catalog import ENGINES
+from labkit.engines.environment import EngineEnvironment
+from labkit.engines.flink_cluster import cancel_left_over
+from labkit.model.network import build_network
+from labkit.settings import CHECKOUT, LOOPBACK, Settings, load_settings
+from labkit.stack.ports import free_port
+from tests.binder.build import build_python
+from tests.conftest import HOME, LOGS
+
+PATIENCE_S = 180.0
+FILE = CHECKOUT / "docker" / "engines.yml"
+DOCKERFILE = CHECKOUT / "docker" / "engine.Dockerfile"
+
+
+@pytest.fixture(scope="module")
+def cluster_lab(docker_engine: None) -> Iterator[Lab]:
+    """A lab on this machine, with 50 rows that its own scorer has scored."""
+    for name in ("spark", "flink-kafka"):
+        EngineEnvironment(ENGINES[name].packages, load_settings()).install()
+    if os.geteuid() == 0:  # Else the engine is somebody's own, and fetches the official image.
+        build_python(re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.MULTILINE)[0])
+    lab = Lab(Settings(home=HOME.with_name(f"{HOME.name}-cluster")))
+    lab.down(report=lambda _: None)
+    lab.up()
+    try:
+        lab.capture("bytes")
+        lab.publish(build_network(seed=1))
+        lab.tables.copy(load_digits("bundled", "test").take(50), "mnist_test")
+        all_scored(lab)
+        yield lab
+    finally:
+        print(lab.stack.log("scorer", 200))
+        lab.down(report=lambda _: None)
+
+
+def all_scored(lab: Lab) -> None:
+    lab.wait_until(lambda: lab.ledger().lost == 0, "every change is scored", PATIENCE_S)
+
+
+@contextmanager
+def cluster(lab: Lab, profile: str, **ports: int) -> Generator[None]:
+    """A cluster of the compose file, as ``make cluster`` starts it."""
+    environment = os.environ | {
+        "LABKIT_HOME": str(lab.settings.home),
+        "LABKIT_UID": str(os.getuid()),
+        "LABKIT_GID": str(os.getgid()),
+        "DOCKER_BUILDKIT": "1",
+        **{name: str(port) for name, port in ports.items()},
+    }
+
+    def compose(*arguments: str) -> str:
+        command = ["docker", "compose", f"--file={FILE}", f"--profile={profile}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    try:
+        compose("up", "--build", "--detach", "--wait")
+        yield
+    finally:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        (LOGS / f"cluster-{profile}.log").write_text(compose("logs"))
+        compose("down", "--timeout=5")
+
+
+def ask(port: int, path: str) -> Any:
+    with urlopen(f"http://{LOOPBACK}:{port}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def changes_are_scored(lab: Lab) -> None:
+    """Insert, relabel and delete digits, and see that each change gets its one prediction."""
+    ids = lab.sender.send(60, 30)
+    lab.relabel(ids[0], 9)
+    lab.relabel(ids[1], None)
+    lab.delete(ids[2])
+    all_scored(lab)
+    assert lab.ledger().balanced, lab.ledger()
+
+
+def starter_of(lab: Lab) -> psutil.Process:
+    """The process that supervisor keeps."""
+    (pid,) = [status.pid for status in lab.stack.status() if status.name == "scorer"]
+    assert pid is not None
+    return psutil.Process(pid)
+
+
+@pytest.mark.timeout(1200)  # It builds the image.
+def test_spark_scores_on_two_workers(cluster_lab: Lab) -> None:
+    lab = cluster_lab
+    port, page = free_port(7077), free_port(8180)
+    with cluster(lab, "spark", LABKIT_SPARK_PORT=port, LABKIT_SPARK_UI_PORT=page):
+        lab.score_by("spark", f"spark://{LOOPBACK}:{port}")
+        changes_are_scored(lab)
+        (job,) = ask(page, "/json/")["activeapps"]
+        assert (job["name"], job["cores"]) == ("labkit: scoring digits", 2)
+        starter = starter_of(lab)
+        starter.kill()
+        changes_are_scored(lab)
+        assert starter_of(lab) != starter
+        lab.score_by("local")
+        deadline = time.monotonic() + 30
+        while ask(page, "/json/")["activeapps"] and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert ask(page, "/json/")["activeapps"] == []
+
+
+@pytest.mark.timeout(1200)
+def test_flink_scores_on_a_session_cluster_and_a_killed_starter_leaves_no_second_job(cluster_lab: Lab) -> None:
+    lab = cluster_lab
+    port, rpc_port = free_port(8081), free_port(6123)
+    with cluster(lab, "flink", LABKIT_FLINK_PORT=port, LABKIT_FLINK_RPC_PORT=rpc_port):
+        master = f"{LOOPBACK}:{port}"
+        lab.score_by("flink-kafka", master)
+        changes_are_scored(lab)
+        starter_of(lab).kill()
+        changes_are_scored(lab)
+        states = [job["state"] for job in ask(port, "/jobs/overview")["jobs"]]
+        assert sorted(states) == ["CANCELED", "RUNNING"]
+        lab.score_by("local")
+        assert "savepoint-" in lab.stack.log("scorer", 50)
+        assert {job["state"] for job in ask(port, "/jobs/overview")["jobs"]} == {"CANCELED", "FINISHED"}
+        lab.score_by("flink-kafka", master)
+        changes_are_scored(lab)
+        assert re.search(rf"scoring on Flink at {master}, from file:\S+savepoint", lab.stack.log("scorer", 50))
+        lab.score_by("local")
+
+
+@pytest.mark.parametrize(("engine", "place"), [("spark", "spark://127.0.0.1:1"), ("flink-kafka", "127.0.0.1:1")])
+def test_a_cluster_that_does_not_answer_is_named_and_the_scorer_stays(
+    cluster_lab: Lab, engine: str, place: str
+) -> None:
+    before = starter_of(cluster_lab)
+    with pytest.raises(LabError, match=f"no cluster for .* answers at {place}: .*use {engine} --master local"):
+        cluster_lab.score_by(engine, place)
+    assert starter_of(cluster_lab) == before
+
+
+def test_who_is_no_flink_is_told(cluster_lab: Lab) -> None:
+    connect = f"{LOOPBACK}:{cluster_lab.endpoints.connect_port}"
+    with pytest.raises(LabError, match=f"what answers at {connect} is no Flink session cluster: .*make cluster"):
+        cancel_left_over(connect, "job")
