@@ -75,7 +75,7 @@ chromium:
 	@$(PYTHON3) tools/chromium.py
 
 test: setup-dev chromium lint
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+	.venv/bin/python -m pytest
 
 lint: setup-dev
 	.venv/bin/ruff check .

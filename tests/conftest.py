@@ -13,9 +13,7 @@ import pytest
 # Before labkit reads its settings: the tests' lab has a folder of its own and so never touches the user's data, nor the
 # lab of another clone's tests.
 CLONE = hashlib.sha256(os.fsencode(Path(__file__).parent)).hexdigest()[:8]
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
-"""Name of this process among those that share the tests; empty where there is one."""
-HOME = Path(tempfile.gettempdir()) / f"labkit-tests-{os.getuid()}-{CLONE}{WORKER}"
+HOME = Path(tempfile.gettempdir()) / f"labkit-tests-{os.getuid()}-{CLONE}"
 os.environ["LABKIT_HOME"] = str(HOME)
 # In place of 5: a lab that waits would take a third of a core for Debezium's polls, and here wait several at a time.
 os.environ.setdefault("LABKIT_POLL_INTERVAL_MS", "100")
@@ -30,27 +28,12 @@ from tests.docker.stand_ins import build_stand_ins  # noqa: E402
 
 LOGS = CHECKOUT / "build" / "test-logs"
 CONNECT_GROUP = {"connect": "kafka"}
-SHARED = ("docker_engine", "lab")
-"""Fixtures that take long to make: the tests that use one of them run in one process."""
-LONGEST = ("docker_engine", "tests/test_notebooks.py", "lab")
-"""The groups that take longest: where several processes share the tests, begun first, so that none runs on alone."""
+SHARED_LABS = ("lab", "compose_lab")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put every test in the group of those that run in one process, where several share the tests (pytest-xdist)."""
-    groups = {item: _group(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    # In one process the lab that stays up comes last: idle, it takes processor time from whatever else is tested.
-    ranks = {group: rank for rank, group in enumerate(LONGEST)} if WORKER else {"lab": len(LONGEST) + 1}
-    items.sort(key=lambda item: ranks.get(groups[item], len(LONGEST)))
-
-
-def _group(item: pytest.Item) -> str:
-    """The fixture that a test shares with tests of other files, or else its file."""
-    used = getattr(item, "fixturenames", ())
-    return next((name for name in SHARED if name in used), item.location[0])
+    """Run the tests of a lab that stays up last: idle, it takes processor time from whatever else is tested."""
+    items.sort(key=lambda item: any(name in getattr(item, "fixturenames", ()) for name in SHARED_LABS))
 
 
 @pytest.fixture(scope="session")

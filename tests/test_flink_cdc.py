@@ -1,19 +1,26 @@
 """Flink with its built-in Debezium: from PostgreSQL to a table, compared with what goes through Kafka."""
 
 import os
+import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC
+from typing import LiteralString, cast
 
 import numpy as np
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
 from labkit import Lab, LabError
-from labkit.course import flink_stream
+from labkit.course import Workbench, flink_stream
+from labkit.course.envelopes import capture_envelopes
 from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES
+from labkit.engines.count_job import count_folder, count_labels, count_log
 from labkit.engines.envelope import decode_envelope
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.options import CDC_SLOT
@@ -22,6 +29,7 @@ from labkit.model.prediction_records import read_predictions
 from labkit.settings import CDC_SCORER, Settings, load_settings
 from labkit.stack.postgres import place
 from labkit.stream.events import NotADigitError
+from labkit.stream.reading import wait_for_records
 from tests.conftest import HOME
 
 PATIENCE_S = 180.0
@@ -163,6 +171,46 @@ def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: La
         reader.wait()
     lab.insert(np.zeros((28, 28), np.uint8), 1)
     same_on_both(lab)
+
+
+def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab) -> None:
+    lab, bench = cdc_lab, Workbench(cdc_lab, "flink")
+    bench.clear()
+    table = bench.name("counts")
+    topic = capture_envelopes(bench, lab)
+    wait_for_records(lab.kafka, topic, lab.tables.count("mnist_test"))
+
+    def rows(query: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(lab.endpoints.postgres) as connection:
+            return connection.execute(sql.SQL(cast(LiteralString, query)).format(sql.Identifier(table))).fetchall()
+
+    def agrees() -> bool:
+        truth = "SELECT label, count(*) FROM mnist_test WHERE label IS NOT NULL GROUP BY label ORDER BY label"
+        return rows("SELECT label, digits FROM {} ORDER BY label") == rows(truth)
+
+    try:
+        with count_labels(topic, table, lab.endpoints, lab.settings) as job:
+            lab.wait_until(agrees, "the rows of the snapshot are counted", PATIENCE_S)
+            ids = lab.sender.send(30, 60)
+            lab.relabel(ids[0], 9)
+            lab.relabel(ids[1], None)
+            lab.delete(ids[2])
+            lab.wait_until(agrees, "relabelled and deleted rows have moved", PATIENCE_S)
+            job.kill()
+            lab.relabel(ids[3], 0)
+        with count_labels(topic, table, lab.endpoints, lab.settings):
+            lab.wait_until(agrees, "it has gone on", PATIENCE_S)
+        with psycopg.connect(lab.endpoints.postgres) as connection:
+            newest = connection.execute(sql.SQL("SELECT max(newest) FROM {}").format(sql.Identifier(table))).fetchone()
+        assert newest and abs(newest[0].replace(tzinfo=UTC).timestamp() - time.time()) < 2 * PATIENCE_S
+        assert re.findall(r"counting on Flink at local\[2\](, from file:)?", count_log(lab.settings).read_text()) == [
+            "",
+            ", from file:",
+        ]
+    finally:
+        print(count_log(lab.settings).read_text()[-5000:])
+        bench.clear()
+        shutil.rmtree(count_folder(lab.settings))
 
 
 def test_forgotten_it_keeps_no_log_and_begins_anew(cdc_lab: Lab) -> None:

@@ -20,6 +20,7 @@ from pyflink.table.udf import udtf
 
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_function import ScoreEnvelope
+from labkit.engines.flink_jdbc import written_table
 from labkit.engines.flink_savepoint import newest_state
 from labkit.engines.flink_session import newest_checkpoint_s, open_environment, run_until_told
 from labkit.engines.options import CDC_SLOT, JobOptions
@@ -38,14 +39,6 @@ CREATE TABLE predictions (
     model_version STRING,
     committed_at TIMESTAMP(3),
     PRIMARY KEY (row_id, lsn) NOT ENFORCED
-) WITH (
-    'connector' = 'jdbc',
-    'url' = 'jdbc:postgresql://{host}:{port}/{database}',
-    'table-name' = 'predictions',
-    'username' = '{user}',
-    'password' = '{password}',
-    'sink.buffer-flush.interval' = '20 ms',
-    'sink.buffer-flush.max-rows' = '500'
 )
 """
 COLUMNS = [
@@ -126,15 +119,7 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     source = change_source(endpoints, settings.poll_interval_ms, settings.heartbeat_ms)
     changes = environment.from_source(source, WatermarkStrategy.no_watermarks(), "changes")
     tables.create_temporary_view("changes", tables.from_data_stream(changes).alias("change"))
-    tables.execute_sql(
-        PREDICTIONS.format(
-            host=endpoints.postgres_host,
-            port=endpoints.postgres_port,
-            database=endpoints.database,
-            user=endpoints.admin_user,
-            password=endpoints.admin_password,
-        )
-    )
+    tables.execute_sql(written_table(PREDICTIONS, "predictions", endpoints))
     tables.create_temporary_function("score", udtf(ScoreEnvelope(options.models), result_types=COLUMNS))
     client = tables.execute_sql(INSERT).get_job_client()
     log.info("scoring on Flink at %s%s", options.master, f", from {state}" if state else ", from a snapshot on")

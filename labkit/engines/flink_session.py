@@ -13,7 +13,7 @@ from typing import Any
 
 from labkit.engines.flink_cluster import cancel_left_over
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
-from labkit.engines.options import WORKER_PYTHON, IrisOptions, JobOptions
+from labkit.engines.options import WORKER_PYTHON, EngineOptions
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, LOOPBACK
 
@@ -39,7 +39,7 @@ logger.beam.level = OFF
 JVM = "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=UTC"
 
 
-def open_environment(options: JobOptions | IrisOptions, folder: Path, savepoint: str | None, most_parallel: int) -> Any:
+def open_environment(options: EngineOptions, folder: Path, savepoint: str | None, most_parallel: int) -> Any:
     """Flink's environment for one job, here or on a session cluster.
 
     A cluster gets this labkit and its jars from here; the packages of ``labkit/engines/flink.txt`` have to be in the
@@ -104,7 +104,7 @@ def open_environment(options: JobOptions | IrisOptions, folder: Path, savepoint:
     return environment
 
 
-def _remote_environment(options: JobOptions | IrisOptions, configuration: Any) -> Any:
+def _remote_environment(options: EngineOptions, configuration: Any) -> Any:
     """Java's environment of a session cluster: Python's own makes none, whatever its configuration says."""
     import pyflink
     from pyflink.java_gateway import get_gateway

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from labkit.engines.catalog import ENGINES, check_master
+from labkit.engines.catalog import ENGINES
 from labkit.engines.choice import HERE
-from labkit.engines.environment import EngineEnvironment
-from labkit.engines.flink_savepoint import CHECKPOINTS
-from labkit.engines.job import check_memory, started_job
 from labkit.engines.options import IrisOptions
+from labkit.engines.side_job import side_folder, side_job, side_log
 from labkit.errors import LabError
 from labkit.online.kmeans import Unit
 from labkit.settings import Settings
@@ -21,14 +19,19 @@ LIKE: dict[IrisEngine, str] = {"spark": "spark", "flink": "flink-kafka"}
 """The engine that scores digits with the same packages, at the same places, with as much memory."""
 
 
+def job_name(engine: IrisEngine) -> str:
+    """What a job that learns iris is called."""
+    return f"{engine}-iris"
+
+
 def iris_folder(settings: Settings, engine: IrisEngine) -> Path:
     """What a job that learns iris keeps of this lab: its checkpoints, and its log."""
-    return settings.home / "engines" / f"{engine}-iris"
+    return side_folder(settings, job_name(engine))
 
 
 def iris_log(settings: Settings, engine: IrisEngine) -> Path:
     """What the jobs that learned iris have said."""
-    return iris_folder(settings, engine) / "iris.log"
+    return side_log(settings, job_name(engine))
 
 
 @contextmanager
@@ -56,22 +59,10 @@ def learn_iris(
     """
     if engine not in LIKE:
         raise LabError(f"iris is learned on no engine {engine!r}", f"one of {', '.join(LIKE)}")
-    like = ENGINES[LIKE[engine]]
-    environment = EngineEnvironment(like.packages, settings)
-    environment.check()
-    check_memory(like)
-    folder = iris_folder(settings, engine)
-    folder.mkdir(parents=True, exist_ok=True)
-    options = IrisOptions(
-        servers=servers,
-        master=check_master(like, master),
-        jars=tuple(environment.jars),
-        checkpoint=folder / CHECKPOINTS,
-        decay=decay,
-        unit=unit,
-    )
-    with (
-        iris_log(settings, engine).open("ab") as log_file,
-        started_job(environment, f"labkit.engines.{engine}_iris", options, log_file.fileno()) as job,
-    ):
+
+    def make_options(jars: tuple[Path, ...], checkpoint: Path) -> IrisOptions:
+        return IrisOptions(servers=servers, master=master, jars=jars, checkpoint=checkpoint, decay=decay, unit=unit)
+
+    module = f"labkit.engines.{engine}_iris"
+    with side_job(ENGINES[LIKE[engine]], job_name(engine), module, settings, master, make_options) as job:
         yield job

@@ -11,38 +11,14 @@ CDC_SLOT = "flink"
 """Replication slot of Flink's built-in Debezium."""
 
 
-class JobOptions(BaseModel):
-    """What a scoring job is told, as one JSON argument.
+class EngineOptions(BaseModel):
+    """What every job is told, as one JSON argument.
 
     Attributes:
         servers: Kafka's bootstrap servers.
         master: Where the engine runs: ``local[2]``, or the address of a cluster.
         jars: What the engine's own packages lack.
-        models: Folder of the portable models, see `labkit.engines.export`.
         checkpoint: Folder of the engine's own record of how far it is, in this run.
-        progress: File in which the job tells how it is.
-        most_at_once: Change events in one micro-batch, at most.
-    """
-
-    servers: str
-    master: str = "local[2]"
-    jars: tuple[Path, ...] = ()
-    models: Path
-    checkpoint: Path
-    progress: Path
-    most_at_once: int = Field(default=5000, ge=1)
-
-
-class IrisOptions(BaseModel):
-    """What a job that learns iris is told, as one JSON argument.
-
-    Attributes:
-        servers: Kafka's bootstrap servers.
-        master: Where the engine runs.
-        jars: What the engine's own packages lack.
-        checkpoint: Folder of the engine's own record of how far it is, in this run.
-        decay: What a past mini-batch, or a past point, still counts, see `labkit.online.kmeans.learn`.
-        unit: What the decay counts.
         most_at_once: Records in one micro-batch of the engine, at most.
     """
 
@@ -50,9 +26,43 @@ class IrisOptions(BaseModel):
     master: str = "local[2]"
     jars: tuple[Path, ...] = ()
     checkpoint: Path
+    most_at_once: int = Field(default=5000, ge=1)
+
+
+class JobOptions(EngineOptions):
+    """What a job that scores digits is told.
+
+    Attributes:
+        models: Folder of the portable models, see `labkit.engines.export`.
+        progress: File in which the job tells how it is.
+    """
+
+    models: Path
+    progress: Path
+
+
+class IrisOptions(EngineOptions):
+    """What a job that learns iris is told.
+
+    Attributes:
+        decay: What a past mini-batch, or a past point, still counts, see `labkit.online.kmeans.learn`.
+        unit: What the decay counts.
+    """
+
     decay: float = Field(default=1.0, ge=0, le=1)
     unit: Literal["batches", "points"] = "batches"
-    most_at_once: int = Field(default=5000, ge=1)
+
+
+class CountOptions(EngineOptions):
+    """What a job that counts digits by label is told.
+
+    Attributes:
+        topic: Change events, each Debezium's whole envelope as JSON.
+        table: PostgreSQL's table that gets the counts, see `labkit.engines.count_job.count_labels`.
+    """
+
+    topic: str
+    table: str
 
 
 JOB_ENVIRONMENT = {

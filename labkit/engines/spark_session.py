@@ -13,7 +13,7 @@ from kafka.structs import TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
-from labkit.engines.options import WORKER_PYTHON, IrisOptions, JobOptions, is_local
+from labkit.engines.options import WORKER_PYTHON, EngineOptions, is_local
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT
 
@@ -23,7 +23,7 @@ character: the usual megabyte of stack overflows, and nobody learns why it faile
 LOOK_S = 0.5
 
 
-def open_session(options: JobOptions | IrisOptions, name: str, shuffle_partitions: int) -> SparkSession:
+def open_session(options: EngineOptions, name: str, shuffle_partitions: int) -> SparkSession:
     """Spark for one job, with what it needs to read Kafka.
 
     On a cluster the workers get this labkit and its jars from here; the packages of ``labkit/engines/spark.txt`` have
@@ -59,9 +59,7 @@ def open_session(options: JobOptions | IrisOptions, name: str, shuffle_partition
     return spark
 
 
-def read_topics(
-    spark: SparkSession, options: JobOptions | IrisOptions, positions: Mapping[TopicPartition, int]
-) -> DataFrame:
+def read_topics(spark: SparkSession, options: EngineOptions, positions: Mapping[TopicPartition, int]) -> DataFrame:
     """Records of Kafka as they come, those of aborted transactions left out.
 
     Args:
@@ -84,9 +82,7 @@ def read_topics(
     )
 
 
-def start_query(
-    records: DataFrame, take: Callable[[DataFrame, int], None], options: JobOptions | IrisOptions
-) -> StreamingQuery:
+def start_query(records: DataFrame, take: Callable[[DataFrame, int], None], options: EngineOptions) -> StreamingQuery:
     """Hand each micro-batch to a function.
 
     What is recorded in Kafka is authoritative: an earlier checkpoint could only be behind it, damaged, or of another

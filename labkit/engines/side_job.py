@@ -1,0 +1,61 @@
+"""A job beside the scoring one: started from a notebook or a test, and ended with it."""
+
+import subprocess
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from labkit.engines.catalog import Engine, check_master
+from labkit.engines.environment import EngineEnvironment
+from labkit.engines.flink_savepoint import CHECKPOINTS
+from labkit.engines.job import check_memory, started_job
+from labkit.engines.options import EngineOptions
+from labkit.engines.reachable import check_reachable
+from labkit.settings import Settings
+
+
+def side_folder(settings: Settings, name: str) -> Path:
+    """What a job keeps of this lab: its checkpoints, and its log."""
+    return settings.home / "engines" / name
+
+
+def side_log(settings: Settings, name: str) -> Path:
+    """What the jobs of that name have said."""
+    return side_folder(settings, name) / "job.log"
+
+
+@contextmanager
+def side_job(
+    like: Engine,
+    name: str,
+    module: str,
+    settings: Settings,
+    master: str,
+    make_options: Callable[[tuple[Path, ...], Path], EngineOptions],
+) -> Generator[subprocess.Popen[bytes]]:
+    """Run a job within a ``with``. It goes on behind what its predecessor did.
+
+    Args:
+        like: The engine that scores digits with the same packages, at the same places, with as much memory.
+        name: The job's.
+        module: Its program.
+        settings: The lab's.
+        master: Where it runs.
+        make_options: Makes what it is told, of its jars and the folder of its checkpoints.
+
+    Raises:
+        LabError: There is no such place, the engine is not installed, there is too little memory, or the cluster does
+            not answer.
+    """
+    environment = EngineEnvironment(like.packages, settings)
+    environment.check()
+    check_memory(like)
+    check_reachable(like, check_master(like, master))
+    folder = side_folder(settings, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    options = make_options(tuple(environment.jars), folder / CHECKPOINTS)
+    with (
+        side_log(settings, name).open("ab") as log_file,
+        started_job(environment, module, options, log_file.fileno()) as job,
+    ):
+        yield job
