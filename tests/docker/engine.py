@@ -132,6 +132,9 @@ def private_engine(folder: Path) -> Iterator[Mapping[str, str]]:
             except subprocess.TimeoutExpired:
                 engine.kill()
                 engine.wait()
+            # A container on the machine's own network leaves that mounted there.
+            for mounted in Path(runtime, "exec", "netns").glob("*"):
+                subprocess.run(["umount", mounted], check=True)
 
 
 def _wait_until_it_answers(engine: subprocess.Popen[bytes], environment: Mapping[str, str], log: Path) -> None:
