@@ -83,7 +83,7 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
         progress=folder / PROGRESS,
     )
     # A job whose starter was killed may need a moment to end: two at once would hinder each other.
-    with FileLock(folder / "job.lock"), started_job(environment, engine.module, options) as job:
+    with FileLock(folder / "job.lock"), started_job(environment, engine.module, options, settings) as job:
         while job.poll() is None and not stop.wait(LOOK_S):
             if current_version(models) != version:
                 version = _export(models, folder / "models")
@@ -104,7 +104,7 @@ def _export(store: Path, folder: Path) -> str | None:
 
 @contextmanager
 def started_job(
-    environment: EngineEnvironment, module: str, options: BaseModel, log_file: int | None = None
+    environment: EngineEnvironment, module: str, options: BaseModel, settings: Settings, log_file: int | None = None
 ) -> Generator[subprocess.Popen[bytes]]:
     """Run a job in an engine's environment, as a child that ends with this process; left, it is stopped.
 
@@ -112,12 +112,14 @@ def started_job(
         environment: The engine's, installed.
         module: The job.
         options: Its one argument, as JSON.
+        settings: The lab's, in whose folder the job finds where the servers are.
         log_file: Descriptor that gets what it says; None for this process's own output.
     """
     own = {
         "PYTHONPATH": str(CHECKOUT),
         "JAVA_HOME": str(environment.java_home),
         "PYSPARK_PYTHON": str(environment.python),
+        "LABKIT_HOME": str(settings.home),
     }
     job = subprocess.Popen(
         [str(environment.python), "-m", module, options.model_dump_json()],

@@ -56,6 +56,6 @@ def side_job(
     options = make_options(tuple(environment.jars), folder / CHECKPOINTS)
     with (
         side_log(settings, name).open("ab") as log_file,
-        started_job(environment, module, options, log_file.fileno()) as job,
+        started_job(environment, module, options, settings, log_file.fileno()) as job,
     ):
         yield job
