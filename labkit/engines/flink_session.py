@@ -14,8 +14,9 @@ from typing import Any
 from labkit.engines.flink_cluster import cancel_left_over
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
 from labkit.engines.options import WORKER_PYTHON, EngineOptions
+from labkit.engines.shipped import ship_labkit
 from labkit.errors import LabError
-from labkit.settings import CHECKOUT, LOOPBACK
+from labkit.settings import LOOPBACK
 
 CHECKPOINT_MS = 500
 """Predictions are seen when the checkpoint after them is complete: half a second is most of the latency."""
@@ -95,12 +96,10 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
     configuration = Configuration()
     for key, value in values.items():
         configuration.set_string(key, value)
-    environment = (
-        StreamExecutionEnvironment.get_execution_environment(configuration)
-        if here
-        else StreamExecutionEnvironment(_remote_environment(options, configuration))
-    )
-    environment.add_python_file(str(CHECKOUT / "labkit"))
+    if here:
+        return StreamExecutionEnvironment.get_execution_environment(configuration)
+    environment = StreamExecutionEnvironment(_remote_environment(options, configuration))
+    environment.add_python_file(ship_labkit(folder))
     return environment
 
 

@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from labkit.engines.options import WORKER_PYTHON, EngineOptions, is_local
+from labkit.engines.shipped import ship_labkit
 from labkit.errors import LabError
-from labkit.settings import CHECKOUT
 
 JAVA_OPTIONS = "-Xss8m"
 """When a micro-batch fails, Spark searches Python's whole error text with a regular expression that recurses at each
@@ -54,8 +54,7 @@ def open_session(options: EngineOptions, name: str, shuffle_partitions: int) -> 
     )
     spark.sparkContext.setLogLevel("ERROR")
     if not local:
-        archive = shutil.make_archive(str(options.checkpoint.with_name("labkit")), "zip", CHECKOUT, "labkit")
-        spark.sparkContext.addPyFile(archive)
+        spark.sparkContext.addPyFile(ship_labkit(options.checkpoint.parent))
     return spark
 
 
