@@ -53,7 +53,7 @@ down:
 	@$(LABKIT) down
 
 # The lab's folder has to be there before a container can share it.
-CLUSTER = LABKIT_UID=$$(id -u) LABKIT_GID=$$(id -g) docker compose --file docker/engines.yml
+CLUSTER = LAB_UID=$$(id -u) LAB_GID=$$(id -g) docker compose --file docker/engines.yml
 cluster cluster-down: export LABKIT_HOME ?= $(CURDIR)/.labkit
 cluster:
 	@mkdir -p "$(LABKIT_HOME)"
@@ -86,7 +86,7 @@ lint: setup-dev
 # Locks name no index: whoever installs uses their own.
 COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
-lock:
+lock: setup-dev
 	$(COMPILE) pyproject.toml --extra setup -o requirements.txt
 	$(COMPILE) pyproject.toml --extra setup --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) labkit/engines/spark.in -o labkit/engines/spark.txt

@@ -1,7 +1,8 @@
-# A node of an engine's cluster. Its Python and its packages are those of `labkit engine install`: Spark and Flink both
-# want workers of the version that the job has.
+# A node of an engine's cluster. Its packages are those of `labkit engine install`. Its Python is that of a lab on 3.11:
+# Spark and Flink both want workers of the version that the job has.
 FROM python:3.11-slim-bookworm
 ARG ENGINE
+RUN useradd --uid 1000 engine
 # Spark's scripts look for their own processes.
 RUN apt-get -qq update && apt-get -qq install --yes --no-install-recommends procps && rm -rf /var/lib/apt/lists/*
 COPY requirements-uv.txt labkit/engines/${ENGINE}.txt /tmp/

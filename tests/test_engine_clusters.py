@@ -17,7 +17,7 @@ from labkit import Lab, LabError
 from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES
 from labkit.engines.environment import EngineEnvironment
-from labkit.engines.flink_cluster import cancel_left_over
+from labkit.engines.flink_cluster import ENDED, cancel_left_over
 from labkit.model.network import build_network
 from labkit.settings import CHECKOUT, LOOPBACK, Settings, load_settings
 from labkit.stack.ports import free_port
@@ -59,8 +59,8 @@ def cluster(lab: Lab, profile: str, **ports: int) -> Generator[None]:
     """A cluster of the compose file, as ``make cluster`` starts it."""
     environment = os.environ | {
         "LABKIT_HOME": str(lab.settings.home),
-        "LABKIT_UID": str(os.getuid()),
-        "LABKIT_GID": str(os.getgid()),
+        "LAB_UID": str(os.getuid()),
+        "LAB_GID": str(os.getgid()),
         "DOCKER_BUILDKIT": "1",
         **{name: str(port) for name, port in ports.items()},
     }
@@ -105,8 +105,8 @@ def starter_of(lab: Lab) -> psutil.Process:
 @pytest.mark.timeout(1200)  # It builds the image.
 def test_spark_scores_on_two_workers(cluster_lab: Lab) -> None:
     lab = cluster_lab
-    port, page = free_port(7077), free_port(8180)
-    with cluster(lab, "spark", LABKIT_SPARK_PORT=port, LABKIT_SPARK_UI_PORT=page):
+    port, page = free_port(7077), free_port(8280)
+    with cluster(lab, "spark", SPARK_PORT=port, SPARK_UI_PORT=page):
         lab.score_by("spark", f"spark://{LOOPBACK}:{port}")
         changes_are_scored(lab)
         (job,) = ask(page, "/json/")["activeapps"]
@@ -126,17 +126,17 @@ def test_spark_scores_on_two_workers(cluster_lab: Lab) -> None:
 def test_flink_scores_on_a_session_cluster_and_a_killed_starter_leaves_no_second_job(cluster_lab: Lab) -> None:
     lab = cluster_lab
     port, rpc_port = free_port(8081), free_port(6123)
-    with cluster(lab, "flink", LABKIT_FLINK_PORT=port, LABKIT_FLINK_RPC_PORT=rpc_port):
+    with cluster(lab, "flink", FLINK_PORT=port, FLINK_RPC_PORT=rpc_port):
         master = f"{LOOPBACK}:{port}"
         lab.score_by("flink-kafka", master)
         changes_are_scored(lab)
         starter_of(lab).kill()
         changes_are_scored(lab)
         states = [job["state"] for job in ask(port, "/jobs/overview")["jobs"]]
-        assert sorted(states) == ["CANCELED", "RUNNING"]
+        assert len(states) == 2 and states.count("RUNNING") == 1
         lab.score_by("local")
         assert "savepoint-" in lab.stack.log("scorer", 50)
-        assert {job["state"] for job in ask(port, "/jobs/overview")["jobs"]} == {"CANCELED", "FINISHED"}
+        assert not [job for job in ask(port, "/jobs/overview")["jobs"] if job["state"] not in ENDED]
         lab.score_by("flink-kafka", master)
         changes_are_scored(lab)
         assert re.search(rf"scoring on Flink at {master}, from file:\S+savepoint", lab.stack.log("scorer", 50))

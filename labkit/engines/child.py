@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from py4j.protocol import Py4JError  # pyright: ignore[reportMissingImports] - the engines bring it
 from pydantic import BaseModel
 
 from labkit.errors import LabError
@@ -37,6 +38,9 @@ def run_as_child(run: Callable[[Options, threading.Event], None], options: type[
         run(options.model_validate_json(sys.argv[1]), stop)
     except LabError as error:
         log.error("%s; %s", error.problem, error.fix)
+        sys.exit(1)
+    except Py4JError as error:
+        log.error("the engine's Java has ended, or refuses: %s; the lines above say more", str(error).splitlines()[0])
         sys.exit(1)
 
 

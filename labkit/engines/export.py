@@ -21,9 +21,17 @@ def current_version(models: Path) -> str | None:
         return None
 
 
-def is_exported(models: Path, folder: Path) -> bool:
-    """Whether the model that scores now is in a folder in portable form."""
-    return (folder / f"{current_version(models)}.tflite").is_file()
+def portable_file(folder: Path, version: str) -> Path:
+    """A version of the model in portable form."""
+    return folder / f"{version}.tflite"
+
+
+def note_current(folder: Path, version: str) -> None:
+    """Note which version scores now. A reader sees the old note or the new."""
+    with tempfile.TemporaryDirectory(dir=folder) as staging:
+        note = Path(staging, CURRENT)
+        note.write_text(version)
+        os.replace(note, folder / CURRENT)
 
 
 def export_current(models: Path, folder: Path) -> str:
@@ -43,15 +51,13 @@ def export_current(models: Path, folder: Path) -> str:
     if version is None:
         raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{version}.tflite"
-    with tempfile.TemporaryDirectory(dir=folder) as staging:
-        if not file.is_file():
+    file = portable_file(folder, version)
+    if not file.is_file():
+        with tempfile.TemporaryDirectory(dir=folder) as staging:
             written = Path(staging, "model")
             written.write_bytes(convert(models, version))
             os.replace(written, file)
-        note = Path(staging, CURRENT)
-        note.write_text(version)
-        os.replace(note, folder / CURRENT)
+    note_current(folder, version)
     return version
 
 

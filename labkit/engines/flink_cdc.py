@@ -22,7 +22,7 @@ from labkit.engines.child import run_as_child
 from labkit.engines.flink_function import ScoreEnvelope
 from labkit.engines.flink_jdbc import written_table
 from labkit.engines.flink_savepoint import newest_state
-from labkit.engines.flink_session import newest_checkpoint_s, open_environment, run_until_told
+from labkit.engines.flink_session import clear_the_way, newest_checkpoint_s, open_environment, run_until_told
 from labkit.engines.options import CDC_SLOT, JobOptions
 from labkit.engines.progress import Progress
 from labkit.settings import TEST_TABLE, Endpoints, load_endpoints, load_settings
@@ -110,6 +110,7 @@ def run(options: JobOptions, stop: threading.Event) -> None:
         LabError: The lab is not up, or Flink has ended the job.
     """
     folder = options.progress.parent
+    clear_the_way(options, folder)
     settings = load_settings()
     endpoints = load_endpoints(settings)
     options.checkpoint.mkdir(parents=True, exist_ok=True)

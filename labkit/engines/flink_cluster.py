@@ -6,9 +6,10 @@ Source: https://nightlies.apache.org/flink/flink-docs-release-1.20/docs/ops/rest
 import json
 import logging
 import time
+from contextlib import suppress
 from http.client import HTTPException
-from typing import Any
-from urllib.request import Request, urlopen
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 
 from labkit.errors import LabError
 
@@ -16,6 +17,8 @@ log = logging.getLogger("labkit.engines.flink")
 
 ENDED = {"FINISHED", "CANCELED", "FAILED"}
 WAIT_S = 10.0
+DIRECT = build_opener(ProxyHandler({}))
+"""Past any proxy: it would look for the cluster on a machine of its own."""
 
 
 def cancel_left_over(master: str, name: str) -> None:
@@ -30,27 +33,29 @@ def cancel_left_over(master: str, name: str) -> None:
     """
     deadline = time.monotonic() + WAIT_S
     told: set[str] = set()
-    while running := [job for job in _ask(master, "/jobs/overview")["jobs"] if job["name"] == name and not _over(job)]:
+    while running := [job for job in _jobs(master) if job["name"] == name and job["state"] not in ENDED]:
         if time.monotonic() > deadline:
             raise LabError(f"an earlier job does not end on Flink's cluster: {running[0]['jid']}", "cancel it there")
         for job in running:
             if job["jid"] not in told:
                 log.warning("cancelling the job that a killed starter left on the cluster: %s", job["jid"])
-                _ask(master, f"/jobs/{job['jid']}?mode=cancel", "PATCH")
+                _cancel(master, job["jid"])
                 told.add(job["jid"])
         time.sleep(0.2)
 
 
-def _over(job: dict[str, str]) -> bool:
-    return job["state"] in ENDED
-
-
-def _ask(master: str, path: str, method: str = "GET") -> Any:
+def _jobs(master: str) -> list[dict[str, str]]:
     try:
-        with urlopen(Request(f"http://{master}{path}", method=method), timeout=WAIT_S) as answer:
-            return json.load(answer)
-    except (OSError, HTTPException, ValueError) as error:
+        with DIRECT.open(f"http://{master}/jobs/overview", timeout=WAIT_S) as answer:
+            return json.load(answer)["jobs"]
+    except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
         raise LabError(
             f"what answers at {master} is no Flink session cluster: {error}",
             "see what listens there; `make cluster ENGINE=flink` starts one",
         ) from error
+
+
+def _cancel(master: str, job: str) -> None:
+    request = Request(f"http://{master}/jobs/{job}?mode=cancel", method="PATCH")
+    with suppress(HTTPError):  # It has ended in the meantime; if not, it is seen again.
+        DIRECT.open(request, timeout=WAIT_S).close()

@@ -16,7 +16,7 @@ from pyflink.table import StreamTableEnvironment
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_jdbc import written_table
 from labkit.engines.flink_savepoint import newest_state
-from labkit.engines.flink_session import open_environment, run_until_told
+from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told
 from labkit.engines.options import CountOptions
 from labkit.settings import load_endpoints, load_settings
 
@@ -25,10 +25,7 @@ log = logging.getLogger("labkit.engines.flink_counts")
 DIGITS = """
 CREATE TABLE digits (
     id INT,
-    label SMALLINT,
-    -- Event time: when PostgreSQL committed the change. Debezium's order is that of the log.
-    committed_at TIMESTAMP_LTZ(3) METADATA FROM 'value.source.timestamp' VIRTUAL,
-    WATERMARK FOR committed_at AS committed_at
+    label SMALLINT
 ) WITH (
     'connector' = 'kafka',
     'topic' = '{topic}',
@@ -43,13 +40,12 @@ COUNTS = """
 CREATE TABLE counts (
     label SMALLINT,
     digits BIGINT,
-    newest TIMESTAMP(3),
     PRIMARY KEY (label) NOT ENFORCED
 )
 """
 INSERT = """
 INSERT INTO counts
-SELECT label, COUNT(*), CAST(MAX(committed_at) AS TIMESTAMP(3))
+SELECT label, COUNT(*)
 FROM digits
 WHERE label IS NOT NULL
 GROUP BY label
@@ -63,6 +59,7 @@ def run(options: CountOptions, stop: threading.Event) -> None:
         LabError: The lab is not up, or Flink has ended the job.
     """
     folder = options.checkpoint.parent
+    clear_the_way(options, folder)
     endpoints = load_endpoints(load_settings())
     options.checkpoint.mkdir(parents=True, exist_ok=True)
     state = newest_state(folder)

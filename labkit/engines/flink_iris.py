@@ -22,7 +22,7 @@ from pyflink.table import StreamTableEnvironment
 
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_savepoint import forget_states, newest_state
-from labkit.engines.flink_session import open_environment, run_until_told
+from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told
 from labkit.engines.options import IrisOptions
 from labkit.engines.transactions import end_transactions
 from labkit.online.events import SOURCES
@@ -102,6 +102,7 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
         LabError: Flink has ended the job.
     """
     folder = options.checkpoint.parent
+    clear_the_way(options, folder)
     options.checkpoint.mkdir(parents=True, exist_ok=True)
     if not read_learned(options.servers):
         # Nothing was learned, or the tables were cleared away since: an old checkpoint would be of other topics.

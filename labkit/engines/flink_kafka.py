@@ -21,7 +21,7 @@ from pyflink.table.udf import udtf
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_function import Score
 from labkit.engines.flink_savepoint import take_savepoint
-from labkit.engines.flink_session import newest_checkpoint_s, open_environment, run_until_told
+from labkit.engines.flink_session import clear_the_way, newest_checkpoint_s, open_environment, run_until_told
 from labkit.engines.lag import Lag
 from labkit.engines.options import JobOptions
 from labkit.engines.progress import Progress
@@ -95,6 +95,7 @@ def run(options: JobOptions, stop: threading.Event) -> None:
         LabError: A topic is missing, the broker is away, or Flink has ended the job.
     """
     folder = options.progress.parent
+    clear_the_way(options, folder)
     end_transactions(options.servers, TRANSACTIONS)
     positions = resume_positions(options.servers)
     savepoint = take_savepoint(folder, _by_partition(positions))

@@ -3,20 +3,24 @@
 # Flink's packages are in their own environment, not in the one that is checked.
 # pyright: reportMissingImports=false
 
+import logging
 import os
 import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from labkit.engines.flink_cluster import cancel_left_over
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
-from labkit.engines.options import WORKER_PYTHON, EngineOptions
+from labkit.engines.options import WORKER_PYTHON, EngineOptions, is_local
 from labkit.engines.shipped import ship_labkit
 from labkit.errors import LabError
 from labkit.settings import LOOPBACK
+
+log = logging.getLogger("labkit.engines.flink")
 
 CHECKPOINT_MS = 500
 """Predictions are seen when the checkpoint after them is complete: half a second is most of the latency."""
@@ -51,9 +55,6 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
         folder: Gets logs and checkpoints.
         savepoint: What the job goes on from.
         most_parallel: How many can share the work: a Kafka partition is read by one.
-
-    Raises:
-        LabError: No session cluster answers there.
     """
     log4j = folder / "log4j.properties"
     log4j.write_text(LOG4J)
@@ -66,14 +67,12 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
     from pyflink.common import Configuration
     from pyflink.datastream import StreamExecutionEnvironment
 
-    here = re.fullmatch(r"local(?:\[(\d+)\])?", options.master)
-    slots = int((here and here[1]) or most_parallel)
-    name = f"labkit {folder}"
-    if not here:
-        cancel_left_over(options.master, name)
+    here = is_local(options.master)
+    threads = re.search(r"\[(\d+)\]", options.master)
+    slots = int(threads[1]) if threads else most_parallel
     worker_python = sys.executable if here else WORKER_PYTHON
     values = {
-        "pipeline.name": name,
+        "pipeline.name": job_name(folder),
         "pipeline.jars": ";".join(path.as_uri() for path in options.jars),
         "execution.checkpointing.interval": f"{CHECKPOINT_MS} ms",
         "execution.checkpointing.dir": options.checkpoint.as_uri(),
@@ -101,6 +100,29 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
     environment = StreamExecutionEnvironment(_remote_environment(options, configuration))
     environment.add_python_file(ship_labkit(folder))
     return environment
+
+
+def job_name(folder: Path) -> str:
+    """What Flink calls a job: on a cluster it tells whose it is.
+
+    Args:
+        folder: The job's, of one lab.
+    """
+    return f"labkit {folder}"
+
+
+def clear_the_way(options: EngineOptions, folder: Path) -> None:
+    """Cancel what a killed starter has left on a cluster, before anybody looks from where to go on: it still goes on.
+
+    Args:
+        options: The job's.
+        folder: The job's.
+
+    Raises:
+        LabError: Who answers there is no Flink, or a job does not end.
+    """
+    if not is_local(options.master):
+        cancel_left_over(options.master, job_name(folder))
 
 
 def _remote_environment(options: EngineOptions, configuration: Any) -> Any:
@@ -149,6 +171,11 @@ def run_until_told(
                 return
             tell()
     except Py4JError as error:
+        with suppress(Py4JError):
+            client.cancel().result()  # On a cluster it would go on without us. One that starts has no savepoint yet.
+        if stop.is_set():
+            log.warning("stopped without a savepoint: %s", str(error).splitlines()[0])
+            return
         raise LabError(f"Flink's Java has ended: {str(error).splitlines()[0]}", "the lines above say more") from error
     raise LabError(f"Flink's job has ended: {_root_cause(str(result.exception()))}", "the lines above say more")
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from labkit.engines.catalog import LOCAL, Engine
 from labkit.engines.environment import EngineEnvironment
-from labkit.engines.export import current_version, export_current, is_exported
+from labkit.engines.export import current_version, export_current, note_current, portable_file
 from labkit.engines.options import JOB_ENVIRONMENT, JobOptions
 from labkit.engines.progress import PROGRESS, job_folder
 from labkit.engines.reachable import check_reachable
@@ -91,13 +91,15 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
             raise LabError(f"{engine.title}'s job has ended with {job.returncode}", "labkit logs scorer")
 
 
-def _export(store: Path, folder: Path) -> str | None:
+def _export(store: Path, folder: Path) -> str:
     """Write the newest model in portable form, in a process of its own: TensorFlow's half a gigabyte goes with it.
 
     One that is there needs no TensorFlow, which takes seconds to load: an engine is back so much sooner.
     """
-    if is_exported(store, folder):
-        return export_current(store, folder)
+    version = current_version(store)
+    if version is not None and portable_file(folder, version).is_file():
+        note_current(folder, version)
+        return version
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(export_current, store, folder).result()
 
@@ -126,7 +128,7 @@ def started_job(
         stdin=subprocess.PIPE,  # Closed by the system where this process is killed: the job ends, too.
         stdout=log_file,
         stderr=log_file,
-        env=JOB_ENVIRONMENT | os.environ | own,
+        env=os.environ | JOB_ENVIRONMENT | own,
     )
     try:
         yield job

@@ -1,5 +1,6 @@
 """What an engine's job is told by the one who starts it."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -78,4 +79,4 @@ WORKER_PYTHON = "python3"
 
 def is_local(master: str) -> bool:
     """Whether an engine runs within its job, not on a cluster."""
-    return master.startswith("local")
+    return re.fullmatch(r"local(\[(\d+|\*)\])?", master) is not None

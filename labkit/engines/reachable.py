@@ -24,8 +24,8 @@ def check_reachable(engine: Engine, master: str) -> None:
         return
     try:
         socket.create_connection((found[1], int(found[2])), timeout=WAIT_S).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise LabError(
             f"no cluster for {engine.title} answers at {master}: {error}",
-            f"start it, or score on this machine: labkit engine use {engine.name} --master local[2]",
+            f"start it, or stay on this machine with local[2]: labkit engine use {engine.name} --master local[2]",
         ) from error

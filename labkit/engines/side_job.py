@@ -5,6 +5,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 from labkit.engines.catalog import Engine, check_master
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.flink_savepoint import CHECKPOINTS
@@ -55,6 +57,8 @@ def side_job(
     folder.mkdir(parents=True, exist_ok=True)
     options = make_options(tuple(environment.jars), folder / CHECKPOINTS)
     with (
+        # A job whose starter was killed may need a moment to end: two at once would hinder each other.
+        FileLock(folder / "job.lock"),
         side_log(settings, name).open("ab") as log_file,
         started_job(environment, module, options, settings, log_file.fileno()) as job,
     ):

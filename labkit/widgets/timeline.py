@@ -23,7 +23,7 @@ STEPS = {
 ON_SCREEN = "on screen"
 PAINTS_KEPT = 1000
 WAITED_MS = 5000.0
-"""A digit that lay in Kafka for longer than this waited for a scorer that did not run."""
+"""A digit that lay in Kafka for longer than this is told as one that waited."""
 
 
 class Timeline(LiveWidget):
@@ -34,7 +34,7 @@ class Timeline(LiveWidget):
 
     Traits:
         digit: The newest prediction: ``{key, row_id, hops, snapshot, waited}``, each hop a name and its milliseconds; a
-            row of the snapshot has none. ``waited`` says that no scorer ran when it came. None before any.
+            row of the snapshot has none. ``waited`` says that it lay in Kafka for seconds. None before any.
         percentiles: ``{digits, rows}``: a row for each hop, its name and its 50th, 95th and 99th percentile over the
             last minute, milliseconds; None where nothing was seen in it.
     """

@@ -23,7 +23,7 @@ function render({ model, el }) {
     list.hidden = digit === null;
     let words = "";
     if (digit?.snapshot) words = ": of the snapshot, so it was there long before";
-    else if (digit?.waited) words = ": it waited in Kafka until a scorer ran";
+    else if (digit?.waited) words = ": it waited in Kafka for the scorer";
     setText(note, digit === null ? "" : `row ${digit.row_id}${words}`);
     if (digit === null) return;
     const total = Math.max(digit.hops.reduce((sum, [, ms]) => sum + Math.max(ms, 0), 0), 0.1);
