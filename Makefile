@@ -16,13 +16,14 @@ endif
 # Images of containers like to set it. Each process would then compile TensorFlow's modules anew: three times the start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab room serve-room demo test lint notebooks exercises cluster cluster-down pictures setup setup-dev chromium down lock help
+.PHONY: lab room serve-room demo test test-all lint notebooks exercises cluster cluster-down pictures setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab; with STACK=compose the servers run in containers"
 	@echo "make room   gather all that the lab fetches, for a room without internet; make serve-room serves it"
 	@echo "make demo   the whole way without a browser, measured"
 	@echo "make test   set up and run every check"
+	@echo "make test-all   these, and those that build the clusters of engines in containers"
 	@echo "make notebooks   run every solution, store its outputs, make the exercises"
 	@echo "make exercises   make the exercise notebooks from their solutions"
 	@echo "make pictures    take the documents' pictures anew"
@@ -76,6 +77,9 @@ chromium:
 
 test: setup-dev chromium lint
 	.venv/bin/python -m pytest
+
+test-all: setup-dev chromium lint
+	.venv/bin/python -m pytest -m ""
 
 lint: setup-dev
 	.venv/bin/ruff check .

