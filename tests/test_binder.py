@@ -90,6 +90,7 @@ def size_mb(image: str) -> float:
     return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image).stdout) / 1e6
 
 
+@pytest.mark.on_demand
 @pytest.mark.timeout(1200)  # It builds the image.
 def test_a_session_has_its_servers_up_when_jupyter_opens(here: Session) -> None:
     assert here.run("labkit", "up").endswith(":8083")  # It waits for a start that is under way, and starts nothing.
@@ -100,6 +101,7 @@ def test_a_session_has_its_servers_up_when_jupyter_opens(here: Session) -> None:
     assert {"00_dashboard.ipynb", "01_first_digit.ipynb"} < notebooks and not any("NOT" in name for name in notebooks)
 
 
+@pytest.mark.on_demand
 def test_the_dashboard_comes_first_then_a_lesson_within_the_memory(here: Session) -> None:
     with chromium(here.notebook_url(DASHBOARD)) as page:
         expect(region(page, "draw a digit")).to_be_visible(timeout=180_000)
@@ -119,6 +121,7 @@ def test_the_dashboard_comes_first_then_a_lesson_within_the_memory(here: Session
     assert memory.anonymous < HELD_MIB, memory
 
 
+@pytest.mark.on_demand
 def test_only_jupyter_listens_beyond_loopback(here: Session) -> None:
     tables = here.run("cat", "/proc/net/tcp", "/proc/net/tcp6")
     rows = [line.split() for line in tables.splitlines() if ":" in line.split()[0]]
@@ -127,6 +130,7 @@ def test_only_jupyter_listens_beyond_loopback(here: Session) -> None:
     assert {int(port, 16) for address, port in listening if address not in LOOPBACK} == {JUPYTER_PORT}
 
 
+@pytest.mark.on_demand
 def test_an_image_holds_no_secret_and_belongs_to_its_user(image: str) -> None:
     command = ["docker", "run", "--rm", "--entrypoint", "bash", image, "-c"]
     looks = {
@@ -139,6 +143,7 @@ def test_an_image_holds_no_secret_and_belongs_to_its_user(image: str) -> None:
         assert run(*command, look).stdout == "", what
 
 
+@pytest.mark.on_demand
 def test_what_conda_would_call_finds_every_package_there(here: Session) -> None:
     # Source: conda/env/installers/pip.py. The lines below pip: stand in a file beside environment.yml.
     write = r"printf -- '--require-hashes\n-r requirements.txt' > condaenv.requirements.txt"
@@ -147,6 +152,7 @@ def test_what_conda_would_call_finds_every_package_there(here: Session) -> None:
     assert "Successfully installed" not in said and "Collecting" not in said
 
 
+@pytest.mark.on_demand
 def test_jupyter_opens_and_tells_when_the_servers_do_not_start(image: str) -> None:
     with session(image, ("--memory=2g", "--env=LABKIT_KAFKA_HEAP_MIB=1")) as broken:
         note = broken.get("api/contents/notebooks/THE LAB DID NOT START.txt")["content"]

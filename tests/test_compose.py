@@ -372,6 +372,7 @@ def test_servers_that_somebody_else_runs(compose_lab: Lab, tmp_path: Path) -> No
     assert all(status.healthy for status in compose_lab.stack.status() if status.name != "scorer")
 
 
+@pytest.mark.on_demand
 @pytest.mark.timeout(900)
 def test_jupyterlab_in_a_container_beside_the_servers(compose_lab: Lab) -> None:
     assert isinstance(compose_lab.stack, ComposeStack)
