@@ -65,7 +65,7 @@ def _is_three(answer: object) -> str:
         (3, "right", "Three it is."),
         (4, "wrong", "<4> is not three."),
         (..., "open", "three dots"),
-        (None, "open", "three dots"),
+        (None, "open", "found nothing"),
         ("away", "unchecked", "labkit up"),
         ("slow", "unchecked", "no answer in 30 s → labkit status"),
         ("cleared", "unchecked", "no such table → run the lesson's cells in order"),

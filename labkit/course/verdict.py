@@ -14,6 +14,7 @@ from labkit.errors import LabError
 Rest = ParamSpec("Rest")
 
 NOT_ANSWERED = "Not answered yet. Replace the three dots above, then run the cell again."
+NOTHING = "The answer is None: what you asked has found nothing, or gives nothing back. Print it, step by step."
 SIGNS = {"right": "✓", "wrong": "✗", "open": "○", "unchecked": "!"}
 
 
@@ -54,14 +55,16 @@ def check(
 ) -> Callable[Concatenate[object, Rest], Verdict]:
     """Make a check of a function that takes an answer and says why it is right.
 
-    The function raises `WrongAnswer` where it is not. Three dots, or None, count as not answered. Where the live
+    The function raises `WrongAnswer` where it is not. Three dots count as not answered, and so does None. Where the live
     system cannot be asked, the verdict says so: that is no fault of the answer.
     """
 
     @functools.wraps(function)
     def checked(answer: object, *args: Rest.args, **kwargs: Rest.kwargs) -> Verdict:
-        if answer is ... or answer is None:
+        if answer is ...:
             return Verdict("open", NOT_ANSWERED)
+        if answer is None:
+            return Verdict("open", NOTHING)
         try:
             return Verdict("right", function(answer, *args, **kwargs))
         except WrongAnswer as wrong:
