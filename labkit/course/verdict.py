@@ -55,16 +55,14 @@ def check(
 ) -> Callable[Concatenate[object, Rest], Verdict]:
     """Make a check of a function that takes an answer and says why it is right.
 
-    The function raises `WrongAnswer` where it is not. Three dots count as not answered, and so does None. Where the live
-    system cannot be asked, the verdict says so: that is no fault of the answer.
+    The function raises `WrongAnswer` where it is not. Three dots count as not answered, and so does None. Where the
+    live system cannot be asked, the verdict says so: that is no fault of the answer.
     """
 
     @functools.wraps(function)
     def checked(answer: object, *args: Rest.args, **kwargs: Rest.kwargs) -> Verdict:
-        if answer is ...:
-            return Verdict("open", NOT_ANSWERED)
-        if answer is None:
-            return Verdict("open", NOTHING)
+        if answer is ... or answer is None:
+            return Verdict("open", NOTHING if answer is None else NOT_ANSWERED)
         try:
             return Verdict("right", function(answer, *args, **kwargs))
         except WrongAnswer as wrong:
