@@ -429,7 +429,7 @@ class Lab:
         self.stack.stop_service(found.service)
         if forget:
             self._drop_slot(CDC_SLOT)
-            shutil.rmtree(job_folder(self.settings, found), ignore_errors=True)
+            shutil.rmtree(job_folder(self.settings, found.name), ignore_errors=True)
 
     def stop_scorer(self) -> None:
         """Stop the scorer. Events wait in Kafka meanwhile."""

@@ -27,8 +27,8 @@ from tests.docker.engine import private_engine  # noqa: E402
 from tests.docker.stand_ins import build_stand_ins  # noqa: E402
 
 LOGS = CHECKOUT / "build" / "test-logs"
-CONNECT_GROUP = {"connect": "kafka"}
 SHARED_LABS = ("lab", "compose_lab")
+CONNECT_GROUP = {"connect": "kafka"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

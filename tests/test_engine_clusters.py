@@ -19,14 +19,14 @@ from labkit.engines.catalog import ENGINES
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.flink_cluster import ENDED, cancel_left_over
 from labkit.model.network import build_network
-from labkit.settings import CHECKOUT, LOOPBACK, Settings, load_settings
+from labkit.settings import CHECKOUT, LOOPBACK, load_settings
 from labkit.stack.ports import free_port
 from tests.binder.build import build_python
-from tests.conftest import HOME, LOGS
+from tests.conftest import LOGS
+from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
 
 pytestmark = pytest.mark.on_demand
 
-PATIENCE_S = 180.0
 FILE = CHECKOUT / "docker" / "engines.yml"
 DOCKERFILE = CHECKOUT / "docker" / "engine.Dockerfile"
 
@@ -38,22 +38,12 @@ def cluster_lab(docker_engine: None) -> Iterator[Lab]:
         EngineEnvironment(ENGINES[name].packages, load_settings()).install()
     if os.geteuid() == 0:  # Else the engine is somebody's own, and fetches the official image.
         build_python(re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.MULTILINE)[0])
-    lab = Lab(Settings(home=HOME.with_name(f"{HOME.name}-cluster")))
-    lab.down(report=lambda _: None)
-    lab.up()
-    try:
+    with lab_of_its_own("cluster") as lab:
         lab.capture("bytes")
         lab.publish(build_network(seed=1))
         lab.tables.copy(load_digits("bundled", "test").take(50), "mnist_test")
         all_scored(lab)
         yield lab
-    finally:
-        print(lab.stack.log("scorer", 200))
-        lab.down(report=lambda _: None)
-
-
-def all_scored(lab: Lab) -> None:
-    lab.wait_until(lambda: lab.ledger().lost == 0, "every change is scored", PATIENCE_S)
 
 
 @contextmanager

@@ -36,13 +36,12 @@ from labkit.model.resume import EVENTS_TOPIC
 from labkit.model.store import ModelStore
 from labkit.settings import CHECKOUT, Settings, load_settings
 from labkit.stream.topics import CLIENT
-from tests.conftest import HOME
+from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
 
 SPARK = PACKAGES["spark"]
 THROUGH_KAFKA = ["spark", "flink-kafka"]
 VICTIMS = {"spark": "java", "flink-kafka": "starter"}
 """Which process of a job is killed. Python and Java end with each other."""
-PATIENCE_S = 180.0
 
 
 def installed(packages: Packages) -> EngineEnvironment:
@@ -178,23 +177,13 @@ def engine_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab that an engine scores, with a network that has learned nothing: only equality counts here."""
     engine = ENGINES[request.param]
     installed(engine.packages)
-    lab = Lab(Settings(home=HOME.with_name(f"{HOME.name}-{engine.name}")))
-    lab.down(report=lambda _: None)
-    lab.up()
-    try:
+    with lab_of_its_own(engine.name) as lab:
         lab.capture()
         lab.publish(build_network(seed=1))
         lab.tables.copy(load_digits("bundled", "test").take(200), "mnist_test")
         all_scored(lab)
         lab.score_by(engine.name)
         yield lab
-    finally:
-        print(lab.stack.log("scorer", 200))
-        lab.down(report=lambda _: None)
-
-
-def all_scored(lab: Lab) -> None:
-    lab.wait_until(lambda: lab.ledger().lost == 0, "every change is scored", PATIENCE_S)
 
 
 def predictions(lab: Lab) -> list[Prediction]:
@@ -208,7 +197,7 @@ def newest(lab: Lab) -> Mapping[int, int | None]:
 
 def engine_folder(lab: Lab) -> Path:
     """What the engine keeps of this lab."""
-    return job_folder(lab.settings, ENGINES[chosen_engine(lab.settings).engine])
+    return job_folder(lab.settings, chosen_engine(lab.settings).engine)
 
 
 def command(process: psutil.Process) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Literal
 from labkit.engines.catalog import ENGINES
 from labkit.engines.choice import HERE
 from labkit.engines.options import IrisOptions
-from labkit.engines.side_job import side_folder, side_job, side_log
+from labkit.engines.progress import job_folder
+from labkit.engines.side_job import side_job, side_log
 from labkit.errors import LabError
 from labkit.online.kmeans import Unit
 from labkit.settings import Settings
@@ -26,7 +27,7 @@ def job_name(engine: IrisEngine) -> str:
 
 def iris_folder(settings: Settings, engine: IrisEngine) -> Path:
     """What a job that learns iris keeps of this lab: its checkpoints, and its log."""
-    return side_folder(settings, job_name(engine))
+    return job_folder(settings, job_name(engine))
 
 
 def iris_log(settings: Settings, engine: IrisEngine) -> Path:

@@ -66,7 +66,7 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
     check_memory(engine)
     check_reachable(engine, master)
     models = settings.home / "models"
-    folder = job_folder(settings, engine)
+    folder = job_folder(settings, engine.name)
     folder.mkdir(parents=True, exist_ok=True)
     if current_version(models) is None:
         log.info("waiting for a model to be published")

@@ -36,14 +36,14 @@ class Progress(BaseModel):
         return f"{lag}checkpoint {max(0.0, time.time() - self.checkpoint_s):.0f} s ago"
 
 
-def job_folder(settings: Settings, engine: Engine) -> Path:
-    """What an engine keeps of this lab: its checkpoint, its models, and how its job is."""
-    return settings.home / "engines" / engine.name
+def job_folder(settings: Settings, name: str) -> Path:
+    """What a job keeps of this lab: its checkpoint, and what else it needs. One that scores is called as its engine."""
+    return settings.home / "engines" / name
 
 
 def read_progress(settings: Settings, engine: Engine) -> Progress | None:
     """How an engine's job is, as it told last; None before it did."""
     try:
-        return Progress.model_validate_json((job_folder(settings, engine) / PROGRESS).read_text())
+        return Progress.model_validate_json((job_folder(settings, engine.name) / PROGRESS).read_text())
     except (OSError, ValueError):
         return None

@@ -12,18 +12,14 @@ from labkit.engines.environment import EngineEnvironment
 from labkit.engines.flink_savepoint import CHECKPOINTS
 from labkit.engines.job import check_memory, started_job
 from labkit.engines.options import EngineOptions
+from labkit.engines.progress import job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.settings import Settings
 
 
-def side_folder(settings: Settings, name: str) -> Path:
-    """What a job keeps of this lab: its checkpoints, and its log."""
-    return settings.home / "engines" / name
-
-
 def side_log(settings: Settings, name: str) -> Path:
     """What the jobs of that name have said."""
-    return side_folder(settings, name) / "job.log"
+    return job_folder(settings, name) / "job.log"
 
 
 @contextmanager
@@ -53,7 +49,7 @@ def side_job(
     environment.check()
     check_memory(like)
     check_reachable(like, check_master(like, master))
-    folder = side_folder(settings, name)
+    folder = job_folder(settings, name)
     folder.mkdir(parents=True, exist_ok=True)
     options = make_options(tuple(environment.jars), folder / CHECKPOINTS)
     with (
