@@ -221,8 +221,10 @@ def _score_http(the_lab: Lab, stop: threading.Event) -> None:
     from labkit.capturing import webhook_secret
     from labkit.database.prediction_table import PredictionTable
     from labkit.model.http_scorer import HttpScorer, serve
+    from labkit.model.inference import single_thread
     from labkit.model.store import ModelStore
 
+    single_thread()
     if HTTP_SCORER not in the_lab.endpoints.server_ports:
         raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
     scorer = HttpScorer(ModelStore(the_lab.settings.home / "models"), PredictionTable(the_lab.endpoints))
@@ -232,9 +234,11 @@ def _score_http(the_lab: Lab, stop: threading.Event) -> None:
 
 def _score_here(the_lab: Lab, stop: threading.Event) -> None:
     from labkit.model.checkpoint import CheckpointFile
+    from labkit.model.inference import single_thread
     from labkit.model.scorer import Scorer
     from labkit.model.store import ModelStore
 
+    single_thread()
     home = the_lab.settings.home
     Scorer(the_lab.kafka, ModelStore(home / "models"), CheckpointFile(home / "learner.checkpoint")).run(stop)
 

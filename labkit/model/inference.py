@@ -16,6 +16,19 @@ Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 IMAGES = tf.TensorSpec((None, PIXELS), tf.uint8)
 
 
+def single_thread() -> None:
+    """Have TensorFlow work in the calling thread alone; for the whole process, before its first operation.
+
+    The networks here are so small that handing parts of a step from thread to thread costs more than it gains: learning
+    a digit takes a third of the processor time so, see ``python -m benchmarks.learning``.
+
+    Raises:
+        RuntimeError: TensorFlow has begun to work already.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def compile_predict(model: keras.Model) -> Predict:
     """Compile a network once with ``tf.function``. Weights that change later are used as they are then.
 
