@@ -17,7 +17,7 @@ MIN_RATE = 0.001
 MAX_RATE = 1000.0
 SINGLE_RATE = 100.0
 """Up to this rate each digit has a transaction of its own, as a person's would; above, those due share one."""
-BATCH_S = 0.02
+BATCH_S = 0.05
 
 
 def check_rate(rate: object) -> float:
@@ -34,7 +34,7 @@ def check_rate(rate: object) -> float:
 
 
 class SampleSender:
-    """Inserts digits one by one, each in a transaction of its own; at high rates, a fiftieth of a second's at once.
+    """Inserts digits one by one, each in a transaction of its own; at high rates, a twentieth of a second's at once.
 
     Args:
         tables: The database.

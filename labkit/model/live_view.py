@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 EVENT_TOPICS = tuple(table_topic(BYTES_PREFIX, table) for table in (TRAIN_TABLE, TEST_TABLE))
 RETRY_S = 0.5
+POLL_EVERY_S = 0.03
+"""Of a fast stream, what comes within this time is read at once: each fetch costs the broker as much as many records.
+Events that come slower than this are not kept waiting."""
 
 
 class LiveView:
@@ -90,7 +93,9 @@ class LiveView:
             }
         reader = open_reader(self._servers, self._positions, max_poll_records=2000)
         try:
-            while not self._stop.is_set():
+            due = time.monotonic()
+            while not self._stop.wait(max(0.0, due - time.monotonic())):
+                due = time.monotonic() + POLL_EVERY_S
                 polled: Mapping[TopicPartition, list[ConsumerRecord]] = reader.poll(timeout_ms=500)
                 # A poll says nothing of a broker that is away: it only comes back empty.
                 away = not polled and not answers(self._servers)

@@ -1,9 +1,7 @@
 """The records of the predictions topic: predictions as JSON, keyed by row id, and marks where scores begin anew."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
-from typing import Any
 
 from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
@@ -23,9 +21,8 @@ RESET_KEY = b"score-reset"
 
 def encode_prediction(prediction: Prediction) -> bytes:
     """The JSON record of a prediction; probabilities with four decimals."""
-    fields: dict[str, Any] = {field.name: getattr(prediction, field.name) for field in dataclasses.fields(prediction)}
-    fields["probabilities"] = [round(value, 4) for value in prediction.probabilities]
-    return json.dumps(fields, separators=(",", ":")).encode()
+    rounded = tuple(round(value, 4) for value in prediction.probabilities)
+    return _FORM.dump_json(dataclasses.replace(prediction, probabilities=rounded))
 
 
 def decode_prediction(record: ConsumerRecord) -> Prediction:

@@ -109,9 +109,11 @@ class Scorer:
         self._positions = {partition.partition: offset for partition, offset in positions.items()}
         self._catch_up(self._current_models().learner, positions, stop)
         consumer = open_reader(self._servers, positions, group_id=GROUP, max_poll_records=MAX_BATCH)
-        # acks=all and idempotence are kafka-python's defaults; linger 0: a prediction waits for no company.
+        # acks=all and idempotence are kafka-python's defaults. What is sent lingers until the flush at the end of its
+        # batch, so that a batch is one request.
         producer = KafkaProducer(
             bootstrap_servers=self._servers,
+            linger_ms=1_000,
             delivery_timeout_ms=10_000,
             request_timeout_ms=5_000,
             **CLIENT,
@@ -170,8 +172,9 @@ class Scorer:
             )
             for event, answer in zip(events, answers, strict=True)
         ]
+        producer.flush(timeout=15)
         for future in sent:
-            future.get(timeout=15)
+            future.get(timeout=0)  # Raises what went wrong.
         # Test, then train: by now the predictions are recorded, and nobody waits.
         models.learner.learn(events)
         self._positions |= {record.partition: record.offset + 1 for record in records}
