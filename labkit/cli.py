@@ -224,9 +224,9 @@ def _score_http(the_lab: Lab, stop: threading.Event) -> None:
     from labkit.model.inference import single_thread
     from labkit.model.store import ModelStore
 
-    single_thread()
     if HTTP_SCORER not in the_lab.endpoints.server_ports:
         raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
+    single_thread()
     scorer = HttpScorer(ModelStore(the_lab.settings.home / "models"), PredictionTable(the_lab.endpoints))
     port = the_lab.endpoints.server_ports[HTTP_SCORER]
     serve(scorer, webhook_secret(the_lab.settings), LOOPBACK, port, stop)

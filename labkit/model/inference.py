@@ -20,7 +20,7 @@ def single_thread() -> None:
     """Have TensorFlow work in the calling thread alone; for the whole process, before its first operation.
 
     The networks here are so small that handing parts of a step from thread to thread costs more than it gains: learning
-    a digit takes a third of the processor time so, see ``python -m benchmarks.learning``.
+    a digit takes less than half the processor time so, see ``python -m benchmarks.learning``.
 
     Raises:
         RuntimeError: TensorFlow has begun to work already.
