@@ -17,6 +17,8 @@ HOME = Path(tempfile.gettempdir()) / f"labkit-tests-{os.getuid()}-{CLONE}"
 os.environ["LABKIT_HOME"] = str(HOME)
 # In place of 5: a lab that waits would take a third of a core for Debezium's polls, and here wait several at a time.
 os.environ.setdefault("LABKIT_POLL_INTERVAL_MS", "100")
+# In place of 4: most labs here end before Java's strong compiler has paid off.
+os.environ.setdefault("LABKIT_CAPTURE_COMPILER_LEVEL", "1")
 # A shell starts its background jobs with Ctrl-C ignored, which every process started here would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -9,7 +9,7 @@ import pytest
 from labkit.capture.event import Operation
 from labkit.model.latency import CAPACITY, HOPS, LatencyWindow, hop_times
 from labkit.model.live_state import ScoredEvent
-from labkit.model.live_tally import DIGITS_OF_A_CELL, KEPT_OF_A_KIND, WAITING_KEPT, LiveTally
+from labkit.model.live_tally import DIGITS_OF_A_CELL, KEPT_OF_A_KIND, WAITING_KEPT, WAITING_SAMPLED, LiveTally
 from labkit.model.row_bytes import EMPTY, PAGE, RowBytes
 from tests.fakes import T0, scored_event
 
@@ -79,12 +79,13 @@ def test_events_for_training_are_counted_apart() -> None:
 
 def test_predictions_whose_events_never_come_do_not_pile_up() -> None:
     tally = LiveTally(0)
-    for offset in range(WAITING_KEPT + 50):
+    many = 3 * (WAITING_KEPT + WAITING_SAMPLED)
+    for offset in range(many):
         prediction = scored_event(offset).prediction
         assert prediction is not None
         tally.take_prediction(prediction, T0)
-    assert len(tally._early) == WAITING_KEPT
-    assert tally.state().predictions_seen == WAITING_KEPT + 50
+    assert WAITING_KEPT < len(tally._early) <= WAITING_KEPT + WAITING_SAMPLED
+    assert tally.state().predictions_seen == many
 
 
 def test_a_cell_shows_the_digits_that_count_in_it_now() -> None:
@@ -140,6 +141,20 @@ def test_the_newest_prediction_moves_however_far_the_scorer_is_behind(lag: int) 
     latest = tally.state().latest
     assert latest is not None and latest.event.offset == 2 * WAITING_KEPT - lag
     assert len(tally._unscored) == lag - 1 and len(tally._early) == 0
+
+
+def test_the_newest_prediction_still_moves_when_the_scorer_is_a_minute_behind() -> None:
+    tally, lag, many = LiveTally(0), 60_000, 70_000
+    shown = set()
+    for offset in range(many):
+        tally.take_event(scored_event(offset).event, T0)
+        answered = scored_event(offset - lag).prediction
+        if offset >= lag and answered is not None:
+            tally.take_prediction(answered, T0)
+            latest = tally._latest
+            assert latest is None or answered.offset - latest.event.offset < 64, "it is one of the newest"
+            shown.add(latest)
+    assert len(shown) > 100, "some are shown of every second"
 
 
 def test_events_are_in_the_order_of_kafka_whichever_topic_is_read_first() -> None:

@@ -4,20 +4,20 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from labkit.capture.event import ChangeEvent, Operation
 from labkit.model.latency import Latency, LatencyWindow
 from labkit.model.live_state import LiveState, ScoredEvent
 from labkit.model.prediction import Prediction
 from labkit.model.score import MODELS, ModelName, ProgressiveScore
+from labkit.model.waiting import Waiting
 from labkit.settings import TEST_TABLE
 
 KEPT_OF_A_KIND = 40
 """Events kept of each table and operation, so that a rare delete is still there after a thousand inserts."""
-WAITING_KEPT = 5000
-"""Predictions kept that were read before their event, and as many events that wait for theirs: five seconds of a fast
-stream."""
+WAITING_KEPT, WAITING_SAMPLED = 2500, 2500
+"""Of the predictions that were read before their event, and likewise of the events that wait for theirs: the newest,
+and a sample of those before them."""
 DIGITS_OF_A_CELL = 12
 """Newest digits shown of a cell of the confusion matrix."""
 LATENCY_EVERY_S = 1.0
@@ -25,8 +25,6 @@ LATENCY_EVERY_S = 1.0
 Kind = tuple[str, Operation]
 EventKey = tuple[str, int, int]
 """Table, partition and offset of an event's record: its identity."""
-
-Value = TypeVar("Value")
 
 
 class LiveTally:
@@ -44,8 +42,8 @@ class LiveTally:
         self._events: dict[EventKey, ScoredEvent] = {}
         self._kinds: defaultdict[Kind, deque[EventKey]] = defaultdict(deque)
         self._counts: Counter[Kind] = Counter()
-        self._unscored: dict[EventKey, ScoredEvent] = {}
-        self._early: dict[EventKey, tuple[Prediction, float | None]] = {}
+        self._unscored: Waiting[EventKey, ScoredEvent] = Waiting(WAITING_KEPT, WAITING_SAMPLED)
+        self._early: Waiting[EventKey, tuple[Prediction, float | None]] = Waiting(WAITING_KEPT, WAITING_SAMPLED)
         self._latest: ScoredEvent | None = None
         self._predictions_seen = 0
         self._latencies = LatencyWindow()
@@ -70,12 +68,12 @@ class LiveTally:
             del self._events[self._kinds[kind].popleft()]
         if event.operation == "d":
             self._note_deleted(event.table, event.row_id)
-        early = self._early.pop(key, None)
+        early = self._early.pop(key)
         if early is not None:
             self._join(self._events[key], *early)
         elif event.table == TEST_TABLE:
             # Apart from the few on the screen: in a fast stream these may be gone before the prediction comes.
-            _keep(self._unscored, key, self._events[key])
+            self._unscored.put(key, self._events[key])
 
     def take_prediction(self, prediction: Prediction, seen_ms: float) -> None:
         """Take the next prediction, likewise."""
@@ -90,11 +88,11 @@ class LiveTally:
             # Told by the event already, unless that was read before the row's last prediction.
             self._note_deleted(prediction.table, prediction.row_id)
         key = _key(prediction)
-        scored = self._unscored.pop(key, None)
+        scored = self._unscored.pop(key)
         if scored is not None:
             self._join(scored, prediction, seen_ms if live else None)
         else:
-            _keep(self._early, key, (prediction, seen_ms if live else None))
+            self._early.put(key, (prediction, seen_ms if live else None))
 
     def _join(self, scored: ScoredEvent, prediction: Prediction, seen_ms: float | None) -> None:
         scored = replace(scored, prediction=prediction, predicted_seen_ms=seen_ms)
@@ -149,10 +147,3 @@ class LiveTally:
 
 def _key(record: ChangeEvent | Prediction) -> EventKey:
     return (record.table, record.partition, record.offset)
-
-
-def _keep(waiting: dict[EventKey, Value], key: EventKey, value: Value) -> None:
-    """Let something wait for its other half; the oldest gives way where too many wait."""
-    waiting[key] = value
-    if len(waiting) > WAITING_KEPT:
-        del waiting[next(iter(waiting))]

@@ -52,6 +52,7 @@ def variables(settings: Settings, endpoints: Endpoints, plugins: Path) -> Mappin
         "LABKIT_PUBLISHED_CONNECT_PORT": endpoints.connect_port,
         "LABKIT_KAFKA_HEAP_MIB": settings.kafka_heap_mib,
         "LABKIT_KAFKA_MEMORY_MIB": settings.kafka_heap_mib + BESIDE_HEAP_MIB,
+        "LABKIT_CAPTURE_COMPILER_LEVEL": settings.capture_compiler_level,
         "LABKIT_CONNECT_HEAP_MIB": settings.connect_heap_mib,
         "LABKIT_CONNECT_MEMORY_MIB": settings.connect_heap_mib + BESIDE_HEAP_MIB,
         "LABKIT_SLOT_WAL_KEEP_MIB": settings.slot_wal_keep_mib,

@@ -102,13 +102,14 @@ def folder(settings: Settings, route: str) -> Path:
     return settings.home / "server" / route
 
 
-def command(classpath: Sequence[Path], folder: Path, heap_mib: int) -> list[str]:
+def command(classpath: Sequence[Path], folder: Path, heap_mib: int, compiler_level: int) -> list[str]:
     """Command line of one Debezium Server.
 
     Args:
         classpath: As `prepare` returned it, and the folder or jar of our plugins.
         folder: Holds its ``application.properties``.
         heap_mib: Java's heap, MiB.
+        compiler_level: How far Java's compilers go, 1 to 4.
     """
     return [
         str(JAVA),
@@ -117,6 +118,7 @@ def command(classpath: Sequence[Path], folder: Path, heap_mib: int) -> list[str]
         f"-Xmx{heap_mib}m",
         "-Xms32m",
         *PLAIN_JAVA,
+        f"-XX:TieredStopAtLevel={compiler_level}",
         f"-Dquarkus.config.locations={folder / PROPERTIES}",
         "io.debezium.server.Main",
         # It reads no arguments. This one says whose process it is, for whoever clears up after a killed supervisor.
@@ -129,7 +131,7 @@ def programs(settings: Settings, classpath: Sequence[Path]) -> list[Program]:
     servers = [
         Program(
             service(route),
-            command(classpath, folder(settings, route), settings.server_heap_mib),
+            command(classpath, folder(settings, route), settings.server_heap_mib, settings.capture_compiler_level),
             autostart=False,
         )
         for route in (*CAPTURE_ROUTES, HTTP_ROUTE)
