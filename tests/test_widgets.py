@@ -76,6 +76,14 @@ def test_a_bad_stroke_is_told_and_not_previewed():
     assert "not on the pad" in pad.status
 
 
+def test_who_draws_on_is_no_longer_told_why_the_last_drawing_was_refused():
+    pad = Pad()
+    pad.page_sends(strokes=[])
+    assert pad.widget.status_kind == "error"
+    pad.widget.set_state({"strokes": LINE})
+    assert (pad.widget.status_kind, pad.widget.status) == ("info", "")
+
+
 def test_send_hands_over_what_was_previewed_and_clears_the_pad():
     pad = Pad()
     pad.widget.set_state({"strokes": LINE, "label": 3})

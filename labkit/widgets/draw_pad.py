@@ -78,6 +78,8 @@ class DrawPad(RequestWidget):
 
     def _show_preview(self, change: object) -> None:
         preview = b""
+        if self.strokes and self.status_kind == "error" and not self.busy:
+            self.say("info", "")  # Whoever draws on has read why the last one was refused.
         with telling(self.say_error):
             if self.strokes:
                 preview = self.pixels().tobytes()
