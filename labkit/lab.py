@@ -567,7 +567,14 @@ class Lab:
         services = self.stack.status()
         if all(service.healthy for service in services if service.name == "connect") and services:
             services += self._capturing.status()
-        return [self._with_progress(service) for service in services]
+        return [self._with_progress(self._with_tables(service)) for service in services]
+
+    def _with_tables(self, service: ServiceStatus) -> ServiceStatus:
+        """PostgreSQL with a table missing is not well, though it answers."""
+        if service.name != "postgres" or not service.healthy:
+            return service
+        problem = self.tables.problem()
+        return replace(service, healthy=not problem, note=problem or service.note)
 
 
 def _pause(least_s: float, worked: float) -> None:

@@ -10,12 +10,11 @@ import numpy.typing as npt
 import psycopg
 from psycopg import errors, sql
 
-from labkit.database.schema import create_schema
+from labkit.database.schema import TABLES, create_schema, schema_problem
 from labkit.digits import Digits, check_label, check_pixels
 from labkit.errors import LabError
-from labkit.settings import TEST_TABLE, TRAIN_TABLE, Endpoints
+from labkit.settings import TEST_TABLE, Endpoints
 
-TABLES = (TRAIN_TABLE, TEST_TABLE)
 Result = TypeVar("Result")
 
 
@@ -39,6 +38,10 @@ class DigitTables:
         """Make tables, capture role and publication where they are missing."""
         user, password = self._endpoints.capture_user, self._endpoints.capture_password
         self._run(lambda connection: create_schema(connection, user, password))
+
+    def problem(self) -> str:
+        """Why changes of a table could not be captured, such as one that was dropped; empty where all is well."""
+        return self._run(schema_problem)
 
     def insert(self, pixels: npt.ArrayLike, label: int | None, table: str = TEST_TABLE) -> int:
         """Insert one digit.
@@ -186,6 +189,8 @@ class DigitTables:
                     if isinstance(error, errors.DiskFull) or time.monotonic() > deadline:
                         raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
                     time.sleep(0.2)
+                except errors.UndefinedTable as error:
+                    raise LabError(f"PostgreSQL: {error.diag.message_primary}", "labkit up makes it anew") from error
                 except psycopg.Error as error:
                     raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
 

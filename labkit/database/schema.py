@@ -7,6 +7,7 @@ from psycopg import sql
 
 from labkit.settings import TEST_TABLE, TRAIN_TABLE
 
+TABLES = (TRAIN_TABLE, TEST_TABLE)
 PUBLICATION = "dbz_publication"
 """Debezium's default name: made beforehand by the tables' owner, so that the capture role need not own anything."""
 
@@ -30,7 +31,7 @@ def create_schema(connection: psycopg.Connection, capture_user: str, capture_pas
     with connection.transaction():
         # Serialises two starts at once; the number is arbitrary but fixed.
         connection.execute("SELECT pg_advisory_xact_lock(784)")
-        for table in (TRAIN_TABLE, TEST_TABLE):
+        for table in TABLES:
             connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table)))
             # The log then holds the old row as well, so that a change event can tell what was before.
             known = connection.execute("SELECT relreplident FROM pg_class WHERE oid = %s::regclass", [table]).fetchone()
@@ -46,8 +47,27 @@ def create_schema(connection: psycopg.Connection, capture_user: str, capture_pas
         )
         published = connection.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [PUBLICATION]).fetchone()
         if not published:
+            connection.execute(sql.SQL("CREATE PUBLICATION {}").format(sql.Identifier(PUBLICATION)))
+        # A table that was dropped and is made anew has left its publication with the drop.
+        for table in _unpublished(connection):
             connection.execute(
-                sql.SQL("CREATE PUBLICATION {} FOR TABLE {}, {}").format(
-                    sql.Identifier(PUBLICATION), sql.Identifier(TRAIN_TABLE), sql.Identifier(TEST_TABLE)
-                )
+                sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(sql.Identifier(PUBLICATION), sql.Identifier(table))
             )
+
+
+def schema_problem(connection: psycopg.Connection) -> str:
+    """Why changes of a table could not be captured: it is missing, or is not published. Empty where all is well."""
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    for table in TABLES:
+        if (table,) not in tables:
+            return f"there is no table {table}: labkit up makes it anew"
+    for table in _unpublished(connection):
+        return f"table {table} is not published, so its changes are not captured: labkit up mends it"
+    return ""
+
+
+def _unpublished(connection: psycopg.Connection) -> list[str]:
+    published = connection.execute(
+        "SELECT tablename FROM pg_publication_tables WHERE pubname = %s", [PUBLICATION]
+    ).fetchall()
+    return [table for table in TABLES if (table,) not in published]

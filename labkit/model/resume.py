@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Iterator, Sequence
 
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import decode_prediction, is_reset
 from labkit.settings import BYTES_PREFIX, PREDICTIONS_TOPIC, TEST_TABLE, table_topic
+from labkit.stream.events import NotADigitError, decode_event
 from labkit.stream.reading import Progress, open_reader
 from labkit.stream.topics import offset_range
 
@@ -24,16 +26,36 @@ RUN = 5000
 def resume_positions(servers: str) -> dict[TopicPartition, int]:
     """Where to go on: behind the last event that has a recorded prediction, in each partition.
 
+    Where the events topic was deleted and made anew, that is its beginning: offsets of the one before say nothing.
+
     Raises:
         LabError: A topic is missing, or the broker is away.
     """
-    positions = {partition: first for partition, (first, _) in offset_range(servers, EVENTS_TOPIC).items()}
+    events = offset_range(servers, EVENTS_TOPIC)
+    positions = {partition: first for partition, (first, _) in events.items()}
     for partition, (first, end) in offset_range(servers, PREDICTIONS_TOPIC).items():
         source = TopicPartition(EVENTS_TOPIC, partition.partition)
-        scored = _last_scored_offset(servers, partition, first, end)
-        if scored is not None and source in positions:
-            positions[source] = scored + 1
+        last = _last_prediction(servers, partition, first, end)
+        if last is None or source not in positions:
+            continue
+        if _still_holds(servers, source, *events[source], last):
+            positions[source] = last.offset + 1
+        else:
+            log.warning("%s", made_anew(source, last.offset))
     return positions
+
+
+def made_anew(partition: TopicPartition, scored: int) -> str:
+    """What there is to say where a topic no longer holds what was scored.
+
+    Args:
+        partition: Of the events topic.
+        scored: Offset of the event that was scored last.
+    """
+    return (
+        f"{partition.topic}[{partition.partition}] no longer holds the event that was scored last, at offset {scored}: "
+        "it was deleted and made anew, and is scored from its beginning; labkit ledger tells what it lacks"
+    )
 
 
 def first_scored_by(servers: str, version: str) -> dict[int, int]:
@@ -61,12 +83,29 @@ def _first_offset_by(servers: str, version: str, partition: TopicPartition, firs
     return found
 
 
-def _last_scored_offset(servers: str, partition: TopicPartition, first: int, end: int) -> int | None:
-    """Event offset in the newest prediction of a partition; records that are no predictions are passed over."""
+def _last_prediction(servers: str, partition: TopicPartition, first: int, end: int) -> Prediction | None:
+    """The newest prediction of a partition; records that are no predictions are passed over."""
     for predictions in _backwards(servers, partition, first, end, TAIL):
         if predictions:
-            return predictions[-1].offset
+            return predictions[-1]
     return None
+
+
+def _still_holds(servers: str, partition: TopicPartition, first: int, end: int, prediction: Prediction) -> bool:
+    """Whether a partition still holds the event of a prediction, or has let go of it in the course of time."""
+    if prediction.offset < first:
+        return True
+    for record in _records(servers, partition, prediction.offset, min(prediction.offset + 1, end)):
+        try:
+            event = decode_event(record)
+        except NotADigitError:
+            return False
+        return (event.row_id, event.lsn, event.recorded_ms) == (
+            prediction.row_id,
+            prediction.lsn,
+            prediction.recorded_ms,
+        )
+    return False
 
 
 def _backwards(
@@ -82,18 +121,27 @@ def _backwards(
 
 def _predictions(servers: str, partition: TopicPartition, start: int, stop: int) -> list[Prediction]:
     found: list[Prediction] = []
+    for record in _records(servers, partition, start, stop):
+        if not is_reset(record):
+            try:
+                found.append(decode_prediction(record))
+            except LabError as error:
+                log.warning("%s", error)
+    return found
+
+
+def _records(servers: str, partition: TopicPartition, start: int, stop: int) -> Iterator[ConsumerRecord]:
+    """The committed records of a partition between two offsets."""
+    if start >= stop:
+        return
     reader = open_reader(servers, {partition: start})
     progress = Progress(servers)
     try:
         while (reader.position(partition) or 0) < stop:
             for record in reader.poll(timeout_ms=500).get(partition, []):
                 progress.made()
-                if record.offset < stop and not is_reset(record):
-                    try:
-                        found.append(decode_prediction(record))
-                    except LabError as error:
-                        log.warning("%s", error)
+                if record.offset < stop:
+                    yield record
             progress.check()
     finally:
         reader.close()
-    return found

@@ -22,7 +22,7 @@ from labkit.model.inference import compile_predict
 from labkit.model.learner import Learner, stack_images
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import encode_prediction
-from labkit.model.resume import EVENTS_TOPIC, first_scored_by, resume_positions
+from labkit.model.resume import EVENTS_TOPIC, first_scored_by, made_anew, resume_positions
 from labkit.model.store import ModelStore
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
@@ -123,12 +123,25 @@ class Scorer:
                 polled = consumer.poll(timeout_ms=500)
                 records = [record for batch in polled.values() for record in batch]
                 if records:
+                    self._check_topic(records)
                     self._score(records, producer)
                     _commit(consumer, records)
                 self._current_models().learner.save_when_due()
         finally:
             producer.close(timeout=1)
             consumer.close()
+
+    def _check_topic(self, records: Sequence[ConsumerRecord]) -> None:
+        """Offsets that begin anew are those of another topic of the same name.
+
+        Raises:
+            LabError: They do. What was learned went with the old topic: the learner begins anew, too.
+        """
+        for record in records:
+            scored = self._positions.get(record.partition, 0)
+            if record.offset < scored:
+                self._models = None
+                raise LabError(made_anew(TopicPartition(record.topic, record.partition), scored - 1))
 
     def _catch_up(self, learner: Learner, positions: Mapping[TopicPartition, int], stop: threading.Event) -> None:
         """Learn from what is scored and was not learned, however much: a kill came first, or another engine scored."""
@@ -194,7 +207,11 @@ class Scorer:
 
         def start() -> dict[int, int]:
             # A model that is published while this process scores has scored nothing yet.
-            return self._positions | (first_scored_by(self._servers, version) if first_of_all else {})
+            if not first_of_all:
+                return self._positions
+            # Never ahead of the scoring: in a topic that was made anew, the first prediction's offset says nothing.
+            first = first_scored_by(self._servers, version)
+            return {number: min(position, first.get(number, position)) for number, position in self._positions.items()}
 
         model = self._store.load(version)
         topic = topic_id(self._servers, EVENTS_TOPIC)
