@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 from typer.testing import CliRunner
 
 from labkit import Lab, LabError
@@ -397,6 +397,21 @@ def test_what_is_no_digit_is_passed_over(engine_lab: Lab) -> None:
     assert "is no digit" in lab.stack.log("scorer", 50)
 
 
+def events_made_anew_are_scored(lab: Lab) -> None:
+    """Delete the topic of the change events, which Kafka makes anew: none of the new ones is passed over."""
+    admin = KafkaAdminClient(bootstrap_servers=lab.kafka, **CLIENT)
+    admin.delete_topics([EVENTS_TOPIC])
+    admin.close()
+    time.sleep(2)  # Kafka deletes by and by.
+    ids = lab.sender.send(5, 10)
+    lab.wait_until(lambda: set(ids) <= set(newest(lab)), "what is in the new topic is scored", PATIENCE_S)
+    assert next(p.offset for p in predictions(lab) if p.row_id == ids[0]) == 0
+
+
+def test_events_in_a_topic_that_was_made_anew_are_scored(engine_lab: Lab) -> None:
+    events_made_anew_are_scored(engine_lab)
+
+
 def test_the_labs_own_scorer_takes_over_again(engine_lab: Lab) -> None:
     lab = engine_lab
     job = job_of(lab)
@@ -406,6 +421,13 @@ def test_the_labs_own_scorer_takes_over_again(engine_lab: Lab) -> None:
     lab.wait_until(lambda: row_id in newest(lab), "the lab's own scorer goes on", PATIENCE_S)
     (prediction,) = [p for p in predictions(lab) if p.row_id == row_id]
     assert prediction.continual is not None
+
+
+def test_the_labs_own_scorer_begins_anew_with_a_topic_that_was_made_anew(engine_lab: Lab) -> None:
+    events_made_anew_are_scored(engine_lab)
+    log = engine_lab.stack.log("scorer", 50)
+    assert "deleted and made anew, and is scored from its beginning" in log
+    assert "it is of another events topic" in log, "what was learned went with the old one"
 
 
 def test_the_list_tells_what_is_there() -> None:
