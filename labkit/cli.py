@@ -22,6 +22,7 @@ from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.errors import LabError
 from labkit.lab import Lab
+from labkit.model.lean_keras import leave_out_unused
 from labkit.settings import HTTP_SCORER, LOOPBACK, SCORER, CaptureName, StackName, load_settings
 
 app = typer.Typer(
@@ -218,14 +219,15 @@ def score(
 
 
 def _score_http(the_lab: Lab, stop: threading.Event) -> None:
+    if HTTP_SCORER not in the_lab.endpoints.server_ports:
+        raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
+    leave_out_unused()
     from labkit.capturing import webhook_secret
     from labkit.database.prediction_table import PredictionTable
     from labkit.model.http_scorer import HttpScorer, serve
     from labkit.model.inference import single_thread
     from labkit.model.store import ModelStore
 
-    if HTTP_SCORER not in the_lab.endpoints.server_ports:
-        raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
     single_thread()
     scorer = HttpScorer(ModelStore(the_lab.settings.home / "models"), PredictionTable(the_lab.endpoints))
     port = the_lab.endpoints.server_ports[HTTP_SCORER]
@@ -233,6 +235,7 @@ def _score_http(the_lab: Lab, stop: threading.Event) -> None:
 
 
 def _score_here(the_lab: Lab, stop: threading.Event) -> None:
+    leave_out_unused()
     from labkit.model.checkpoint import CheckpointFile
     from labkit.model.inference import single_thread
     from labkit.model.scorer import Scorer
