@@ -1,6 +1,7 @@
 """Keras without the packages that scoring has no use for."""
 
 import sys
+from typing import Any
 
 UNUSED = ("matplotlib", "sklearn")
 
@@ -11,4 +12,5 @@ def leave_out_unused() -> None:
     It imports them where it finds them, which is a third of the time that a scorer takes to start, and 80 MB of its
     memory. None in ``sys.modules`` tells an import that there is no such package.
     """
-    sys.modules.update(dict.fromkeys(UNUSED))
+    modules: Any = sys.modules
+    modules.update(dict.fromkeys(UNUSED))
