@@ -573,7 +573,10 @@ class Lab:
         """PostgreSQL with a table missing is not well, though it answers."""
         if service.name != "postgres" or not service.healthy:
             return service
-        problem = self.tables.problem()
+        try:
+            problem = self.tables.problem()
+        except LabError as error:  # It has gone away just now.
+            problem = error.problem
         return replace(service, healthy=not problem, note=problem or service.note)
 
 

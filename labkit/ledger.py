@@ -143,8 +143,9 @@ def balance(
     newest = {event.row_id: event for event in events}
     created = Counter(event.row_id for event in events if event.operation in ("c", "r"))
     changes = Counter((event.row_id, event.operation, event.lsn) for event in events)
-    scored = Counter((prediction.partition, prediction.offset) for prediction in predictions)
-    known = {(event.partition, event.offset) for event in events}
+    # With the LSN: a topic that was deleted and made anew uses the offsets of the one before once more.
+    scored = Counter((prediction.partition, prediction.offset, prediction.lsn) for prediction in predictions)
+    known = {(event.partition, event.offset, event.lsn) for event in events}
 
     score = ProgressiveScore()
     for prediction in predictions:
@@ -165,8 +166,8 @@ def balance(
         ),
         rows_captured_twice=sorted(row_id for row_id, count in created.items() if count > 1),
         events_repeated=sorted(f"row {row}, {op}, LSN {lsn}" for (row, op, lsn), n in changes.items() if n > 1),
-        events_without_prediction=sorted(f"{partition}@{offset}" for partition, offset in known - scored.keys()),
-        events_predicted_twice=sorted(f"{partition}@{offset}" for (partition, offset), n in scored.items() if n > 1),
+        events_without_prediction=sorted(f"{partition}@{offset}" for partition, offset, _ in known - scored.keys()),
+        events_predicted_twice=sorted(f"{partition}@{offset}" for (partition, offset, _), n in scored.items() if n > 1),
         foreign_records=foreign,
         counted=result.counted,
         accuracy=result.accuracy,

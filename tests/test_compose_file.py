@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from labkit.settings import Endpoints, Settings
-from labkit.stack import kafka, postgres
+from labkit.stack import debezium_server, kafka, postgres
 from labkit.stack.compose_environment import COMPOSE_FILE, SAMPLE, variables
 
 PROFILES = ("server", "jupyter")
@@ -122,6 +122,21 @@ def test_labkit_writes_no_variable_that_the_file_does_not_use() -> None:
     defaults = {name for name, value in sample().items() if str(written.get(name)) == value}
     # What the sample says of memory and log is what labkit writes where nobody asks for more.
     assert {name for name in written if name.endswith("MIB")} <= defaults
+    level = Settings.model_fields["capture_compiler_level"].default
+    assert sample()["LABKIT_CAPTURE_COMPILER_LEVEL"] == str(level)
+    assert f"${{LABKIT_CAPTURE_COMPILER_LEVEL:-{level}}}" in COMPOSE_FILE.read_text()
+    for chosen in (1, 4):
+        told = variables(Settings(capture_compiler_level=chosen), endpoints, Path("/plugins"))
+        assert told["LABKIT_CAPTURE_COMPILER_LEVEL"] == chosen
+
+
+def test_what_captures_has_the_compiler_that_was_chosen_and_the_broker_the_quick_one() -> None:
+    for chosen in (1, 4):
+        settings, option = Settings(capture_compiler_level=chosen), f"-XX:TieredStopAtLevel={chosen}"
+        commands = kafka.commands(settings, [])
+        assert option in commands["connect"] and "-XX:TieredStopAtLevel=1" in commands["kafka"]
+        servers = [program for program in debezium_server.programs(settings, []) if "java" in program.command[0]]
+        assert len(servers) == 3 and all(option in program.command for program in servers)
 
 
 def properties(template: str) -> dict[str, str]:

@@ -397,6 +397,11 @@ def test_what_is_no_digit_is_passed_over(engine_lab: Lab) -> None:
     assert "is no digit" in lab.stack.log("scorer", 50)
 
 
+def learning_began(lab: Lab) -> str:
+    """Where the lab's own scorer last began to learn, from its log."""
+    return next(line for line in reversed(lab.stack.log("scorer", 200).splitlines()) if "learning begins" in line)
+
+
 def events_made_anew_are_scored(lab: Lab) -> None:
     """Delete the topic of the change events, which Kafka makes anew: none of the new ones is passed over."""
     admin = KafkaAdminClient(bootstrap_servers=lab.kafka, **CLIENT)
@@ -421,13 +426,15 @@ def test_the_labs_own_scorer_takes_over_again(engine_lab: Lab) -> None:
     lab.wait_until(lambda: row_id in newest(lab), "the lab's own scorer goes on", PATIENCE_S)
     (prediction,) = [p for p in predictions(lab) if p.row_id == row_id]
     assert prediction.continual is not None
+    assert learning_began(lab).endswith("at offsets {0: 0}"), "not where the model was taken up in the topic before"
 
 
 def test_the_labs_own_scorer_begins_anew_with_a_topic_that_was_made_anew(engine_lab: Lab) -> None:
     events_made_anew_are_scored(engine_lab)
-    log = engine_lab.stack.log("scorer", 50)
-    assert "deleted and made anew, and is scored from its beginning" in log
-    assert "it is of another events topic" in log, "what was learned went with the old one"
+    said = engine_lab.stack.log("scorer", 200).rpartition("scoring with model")[0].rpartition("scoring with model")[2]
+    assert "deleted and made anew, and is scored from its beginning" in said
+    assert "it is of another events topic" in said, "what was learned went with the old one"
+    assert learning_began(engine_lab).endswith("at offsets {0: 0}")
 
 
 def test_the_list_tells_what_is_there() -> None:

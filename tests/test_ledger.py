@@ -213,3 +213,11 @@ def test_json_form_has_fields_and_sums() -> None:
     found = balance(LABELS | {5: 1}, EVENTS, PREDICTIONS).as_dict()
     assert {"rows", "events", "score_agrees", *FAULTS} <= found.keys()
     assert (found["lost"], found["duplicated"], found["balanced"]) == (1, 0, False)
+
+
+def test_predictions_of_a_topic_that_was_there_before_answer_no_event_of_the_new_one() -> None:
+    old = [change(row, "c", 3, offset) for offset, row in enumerate((1, 2, 3))]
+    new = [replace(change(4, "c", 3, 0), lsn=2000), replace(change(5, "c", 3, 1), lsn=2001)]
+    answered = [*map(predicted, old), predicted(new[0])]
+    ledger = balance({4: 3, 5: 3}, new, answered)
+    assert (ledger.events_without_prediction, ledger.events_predicted_twice) == (["0@1"], [])

@@ -157,6 +157,19 @@ def test_the_newest_prediction_still_moves_when_the_scorer_is_a_minute_behind() 
     assert len(shown) > 100, "some are shown of every second"
 
 
+def test_a_topic_that_was_made_anew_is_not_taken_for_the_one_before() -> None:
+    tally = LiveTally(0)
+    old = [scored_event(offset) for offset in range(10)]
+    for scored in old:
+        take(tally, scored)
+    new = [dataclasses.replace(scored_event(offset).event, row_id=5000 + offset, lsn=10**9) for offset in range(60)]
+    for event in new:
+        tally.take_event(event, T0)
+    state = tally.state()
+    assert {one.event.row_id for one in state.events if one.prediction is not None} <= {s.event.row_id for s in old}
+    assert state.latest is not None and state.latest.event.row_id == old[-1].event.row_id
+
+
 def test_events_are_in_the_order_of_kafka_whichever_topic_is_read_first() -> None:
     tally = LiveTally(0)
     newer = [scored_event(offset) for offset in range(50)]

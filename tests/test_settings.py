@@ -80,7 +80,12 @@ def test_bad_port_is_refused_by_name_and_value(port: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("content", "named"),
-    [("kafka_prot = 1", "kafka_prot"), ("kafka_heap_mib = 1", "kafka_heap_mib"), ("kafka_port = ", "labkit.toml")],
+    [
+        ("kafka_prot = 1", "kafka_prot"),
+        ("kafka_heap_mib = 1", "kafka_heap_mib"),
+        ("capture_compiler_level = 2", "compiler_level"),
+        ("kafka_port = ", "labkit.toml"),
+    ],
 )
 def test_bad_file_is_refused_in_one_line(content: str, named: str, toml: Path) -> None:
     toml.write_text(content)

@@ -31,6 +31,19 @@ def test_of_many_the_newest_wait_and_an_even_sample_of_the_others() -> None:
     assert older[0] < 2 * max(gaps) and older[-1] > 4900 - 2 * max(gaps)
 
 
+def test_a_backlog_that_has_shrunk_is_kept_as_densely_as_a_small_one() -> None:
+    waiting: Waiting[int, int] = Waiting(100, 100)
+    for number in range(10_000):
+        waiting.put(number, number)
+        waiting.pop(number - 1000)
+    kept(waiting, range(9850))  # The other side has caught up to 150 behind.
+    joined = 0
+    for number in range(10_000, 15_000):
+        waiting.put(number, number)
+        joined += waiting.pop(number - 150) is not None
+    assert joined > 4800
+
+
 def test_once_the_backlog_is_gone_all_wait_again() -> None:
     waiting: Waiting[int, int] = Waiting(10, 10)
     for number in range(1000):

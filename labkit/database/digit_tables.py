@@ -10,7 +10,7 @@ import numpy.typing as npt
 import psycopg
 from psycopg import errors, sql
 
-from labkit.database.schema import TABLES, create_schema, schema_problem
+from labkit.database.schema import TABLES, create_schema, id_sequence, schema_problem
 from labkit.digits import Digits, check_label, check_pixels
 from labkit.errors import LabError
 from labkit.settings import TEST_TABLE, Endpoints
@@ -40,7 +40,11 @@ class DigitTables:
         self._run(lambda connection: create_schema(connection, user, password))
 
     def problem(self) -> str:
-        """Why changes of a table could not be captured, such as one that was dropped; empty where all is well."""
+        """Why changes of a table could not be captured, such as one that was dropped; empty where all is well.
+
+        Raises:
+            LabError: The server stayed away.
+        """
         return self._run(schema_problem)
 
     def insert(self, pixels: npt.ArrayLike, label: int | None, table: str = TEST_TABLE) -> int:
@@ -170,7 +174,7 @@ class DigitTables:
     def _reserve(self, table: str, count: int) -> list[int]:
         rows = self._run(
             lambda connection: connection.execute(
-                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count]
+                "SELECT nextval(%s::regclass) FROM generate_series(1, %s)", [id_sequence(table), count]
             ).fetchall()
         )
         return [row[0] for row in rows]

@@ -14,11 +14,16 @@ PUBLICATION = "dbz_publication"
 # The constraints refuse at the edge what is not a digit, so that nothing downstream need to.
 TABLE: LiteralString = """
 CREATE TABLE IF NOT EXISTS {table} (
-    id     serial PRIMARY KEY,
+    id     integer PRIMARY KEY DEFAULT nextval({ids}),
     label  smallint CONSTRAINT label_is_a_digit CHECK (label BETWEEN 0 AND 9),
     pixels bytea NOT NULL CONSTRAINT pixels_are_784_bytes CHECK (octet_length(pixels) = 784)
 )
 """
+
+
+def id_sequence(table: str) -> str:
+    """Name of the sequence that a table's ids are drawn from."""
+    return f"{table}_id_seq"
 
 
 def create_schema(connection: psycopg.Connection, capture_user: str, capture_password: str) -> None:
@@ -32,7 +37,12 @@ def create_schema(connection: psycopg.Connection, capture_user: str, capture_pas
         # Serialises two starts at once; the number is arbitrary but fixed.
         connection.execute("SELECT pg_advisory_xact_lock(784)")
         for table in TABLES:
-            connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table)))
+            ids = sql.Identifier(id_sequence(table))
+            # No table owns it: one that is dropped and made anew goes on counting, and no id is used for two rows.
+            connection.execute(sql.SQL("CREATE SEQUENCE IF NOT EXISTS {} AS integer").format(ids))
+            connection.execute(sql.SQL("ALTER SEQUENCE {} OWNED BY NONE").format(ids))
+            name = sql.Literal(id_sequence(table))
+            connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table), ids=name))
             # The log then holds the old row as well, so that a change event can tell what was before.
             known = connection.execute("SELECT relreplident FROM pg_class WHERE oid = %s::regclass", [table]).fetchone()
             if known != ("f",):
@@ -56,7 +66,12 @@ def create_schema(connection: psycopg.Connection, capture_user: str, capture_pas
 
 
 def schema_problem(connection: psycopg.Connection) -> str:
-    """Why changes of a table could not be captured: it is missing, or is not published. Empty where all is well."""
+    """Why changes of a table could not be captured: it is missing, or is not published.
+
+    Empty where all is well, and before there is a publication: then the first start is still under way.
+    """
+    if not connection.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [PUBLICATION]).fetchone():
+        return ""
     tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
     for table in TABLES:
         if (table,) not in tables:
@@ -67,7 +82,10 @@ def schema_problem(connection: psycopg.Connection) -> str:
 
 
 def _unpublished(connection: psycopg.Connection) -> list[str]:
+    # Not from pg_publication_tables: that view waits for locks on the tables.
     published = connection.execute(
-        "SELECT tablename FROM pg_publication_tables WHERE pubname = %s", [PUBLICATION]
+        "SELECT relname FROM pg_publication_rel JOIN pg_publication ON pg_publication.oid = prpubid "
+        "JOIN pg_class ON pg_class.oid = prrelid WHERE pubname = %s",
+        [PUBLICATION],
     ).fetchall()
     return [table for table in TABLES if (table,) not in published]

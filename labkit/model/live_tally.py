@@ -23,8 +23,8 @@ DIGITS_OF_A_CELL = 12
 LATENCY_EVERY_S = 1.0
 
 Kind = tuple[str, Operation]
-EventKey = tuple[str, int, int]
-"""Table, partition and offset of an event's record: its identity."""
+EventKey = tuple[str, int, int, int]
+"""Table, partition, offset and LSN of an event's record: its identity, also in a topic that was made anew."""
 
 
 class LiveTally:
@@ -146,4 +146,4 @@ class LiveTally:
 
 
 def _key(record: ChangeEvent | Prediction) -> EventKey:
-    return (record.table, record.partition, record.offset)
+    return (record.table, record.partition, record.offset, record.lsn)

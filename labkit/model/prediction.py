@@ -22,7 +22,7 @@ class Prediction:
         model_version: Version of the model that predicted.
         lsn: Log sequence number of the change event.
         partition: Partition of the change event's record.
-        offset: Offset of the change event's record: with the partition, its identity.
+        offset: Offset of the change event's record: with partition and LSN, its identity.
         committed_ms: When PostgreSQL committed the change.
         captured_ms: When the connector handled it.
         recorded_ms: Timestamp of its Kafka record.

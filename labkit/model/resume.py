@@ -45,15 +45,15 @@ def resume_positions(servers: str) -> dict[TopicPartition, int]:
     return positions
 
 
-def made_anew(partition: TopicPartition, scored: int) -> str:
+def made_anew(partition: TopicPartition, reached: int) -> str:
     """What there is to say where a topic no longer holds what was scored.
 
     Args:
         partition: Of the events topic.
-        scored: Offset of the event that was scored last.
+        reached: Offset up to which it was scored.
     """
     return (
-        f"{partition.topic}[{partition.partition}] no longer holds the event that was scored last, at offset {scored}: "
+        f"{partition.topic}[{partition.partition}] no longer holds what was scored up to offset {reached}: "
         "it was deleted and made anew, and is scored from its beginning; labkit ledger tells what it lacks"
     )
 
@@ -77,7 +77,8 @@ def _first_offset_by(servers: str, version: str, partition: TopicPartition, firs
     found: int | None = None
     for predictions in _backwards(servers, partition, first, end, RUN):
         for prediction in reversed(predictions):
-            if prediction.model_version != version:
+            # Offsets that fall are those of a topic that was there before the events topic was made anew.
+            if prediction.model_version != version or (found is not None and prediction.offset > found):
                 return found
             found = prediction.offset
     return found

@@ -89,6 +89,7 @@ class Scorer:
         self._store = store
         self._checkpoint = checkpoint
         self._models: Models | None = None
+        self._topic = ""
         self._positions: dict[int, int] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -105,6 +106,9 @@ class Scorer:
             self._models.learner.save()
 
     def _run_connected(self, stop: threading.Event) -> None:
+        topic = topic_id(self._servers, EVENTS_TOPIC)
+        if topic != self._topic:
+            self._topic, self._models = topic, None  # What was learned went with the topic before.
         positions = resume_positions(self._servers)
         self._positions = {partition.partition: offset for partition, offset in positions.items()}
         self._catch_up(self._current_models().learner, positions, stop)
@@ -132,15 +136,16 @@ class Scorer:
             consumer.close()
 
     def _check_topic(self, records: Sequence[ConsumerRecord]) -> None:
-        """Offsets that begin anew are those of another topic of the same name.
+        """See whether offsets begin anew: then they are those of another topic of the same name.
+
+        One that is longer than the old one, when this process first reads it, is not told from that by its offsets.
 
         Raises:
-            LabError: They do. What was learned went with the old topic: the learner begins anew, too.
+            LabError: They do.
         """
         for record in records:
             scored = self._positions.get(record.partition, 0)
             if record.offset < scored:
-                self._models = None
                 raise LabError(made_anew(TopicPartition(record.topic, record.partition), scored - 1))
 
     def _catch_up(self, learner: Learner, positions: Mapping[TopicPartition, int], stop: threading.Event) -> None:
@@ -214,8 +219,7 @@ class Scorer:
             return {number: min(position, first.get(number, position)) for number, position in self._positions.items()}
 
         model = self._store.load(version)
-        topic = topic_id(self._servers, EVENTS_TOPIC)
-        return Models(model, version, Learner(model, version, topic, self._checkpoint, start))
+        return Models(model, version, Learner(model, version, self._topic, self._checkpoint, start))
 
     def _wait_for_model(self, stop: threading.Event) -> None:
         if self._store.current_version() is None:

@@ -9,7 +9,8 @@ Value = TypeVar("Value")
 class Waiting(Generic[Key, Value]):
     """Keeps the newest that wait, and of those before them a sample, evenly spread.
 
-    So however far one side is behind the other, some of what it now comes to has waited for it.
+    So however far one side is behind the other, some of what it now comes to has waited for it. The sample thins out as
+    the backlog grows, and is dense again once a backlog has shrunk to a quarter of what it may hold.
 
     Args:
         newest: How many are kept without a gap.
@@ -38,7 +39,7 @@ class Waiting(Generic[Key, Value]):
         found = self._newest.pop(key, None)
         if found is None:
             found = self._sample.pop(key, None)
-        if not self._sample:
+        if len(self._sample) <= self._most_sampled // 4:
             self._spacing = 1
         return found
 
@@ -48,6 +49,7 @@ class Waiting(Generic[Key, Value]):
             return
         self._sample[key] = value
         if len(self._sample) > self._most_sampled:
+            # Half of it, from all its length: the next ones are taken at half the density, too.
             for every_other in list(self._sample)[::2]:
                 del self._sample[every_other]
             self._spacing *= 2

@@ -17,7 +17,7 @@ class ServiceStatus:
     Attributes:
         name: ``postgres``, ``kafka``, ``connect``, ``scorer``, or one of `debezium_server.names`.
         state: ``running``, ``starting``, ``stopped`` or ``failed``.
-        healthy: Whether it answers.
+        healthy: Whether it answers, and nothing it needs is missing.
         address: Where it answers; empty where it does not listen.
         pid: Process id, None if it does not run.
         rss_mib: Resident memory of it and its children, MiB.

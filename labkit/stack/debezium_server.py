@@ -109,7 +109,7 @@ def command(classpath: Sequence[Path], folder: Path, heap_mib: int, compiler_lev
         classpath: As `prepare` returned it, and the folder or jar of our plugins.
         folder: Holds its ``application.properties``.
         heap_mib: Java's heap, MiB.
-        compiler_level: How far Java's compilers go, 1 to 4.
+        compiler_level: Java's compilers: 1 for the quick one alone, 4 for the strong one, too.
     """
     return [
         str(JAVA),

@@ -17,7 +17,7 @@ PLAIN_JAVA = (
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:MaxDirectMemorySize=64m",
 )
-QUICK_START = 1
+QUICK_COMPILER = 1
 """Java's compiler level with the quickest start and the least memory, in place of 4."""
 
 # One broker has nobody to replicate to. Few partitions keep start-up and memory small.
@@ -144,7 +144,7 @@ def format_storage(settings: Settings, classpath: Sequence[Path]) -> None:
 
 
 def java_command(
-    classpath: Sequence[Path], settings: Settings, heap_mib: int, compiler_level: int = QUICK_START
+    classpath: Sequence[Path], settings: Settings, heap_mib: int, compiler_level: int = QUICK_COMPILER
 ) -> list[str]:
     """Command line up to the main class.
 
@@ -152,7 +152,7 @@ def java_command(
         classpath: Jars.
         settings: The lab's tunables.
         heap_mib: Java's heap, MiB.
-        compiler_level: How far Java's compilers go, 1 to 4.
+        compiler_level: Java's compilers: 1 for the quick one alone, 4 for the strong one, too.
     """
     return [
         str(JAVA),

@@ -92,7 +92,7 @@ class RequestWidget(LiveWidget):
             self._said_at = time.monotonic()
 
     def forget_status(self) -> None:
-        """Clear a line that speaks of what is past, once it could be read; an error stays until the next request."""
+        """Clear a line that speaks of what is past, once it could be read; an error stays until somebody goes on."""
         if self.status_kind != "error" and not self.busy and time.monotonic() - self._said_at > STATUS_KEPT_S:
             self.status = ""
 
