@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,8 @@ from labkit.capture.connect import ConnectClient
 from labkit.capturing import ByConnect, ByServer, Captured, Capturing
 from labkit.database import DigitTables
 from labkit.database.prediction_table import PredictionTable
-from labkit.digits import Disturbance, load_digits
+from labkit.digits import Disturbance, load_kept_digits
+from labkit.digits.sources import Split
 from labkit.engines.catalog import LOCAL, check_master, find_engine, find_packages
 from labkit.engines.choice import HERE, choose_engine, chosen_engine
 from labkit.engines.environment import EngineEnvironment
@@ -90,6 +92,10 @@ class Lab:
             LabError: The lab has not been started.
         """
         return load_endpoints(self.settings)
+
+    @property
+    def _kept_digits(self) -> Path:
+        return self.settings.cache_dir / "digits"
 
     @property
     def kafka(self) -> str:
@@ -197,11 +203,13 @@ class Lab:
         Raises:
             LabError: An unknown source, MNIST cannot be downloaded, or PostgreSQL is away.
         """
-        for table, split in ((TRAIN_TABLE, "train"), (TEST_TABLE, "test")):
+        splits: Mapping[str, Split] = {TRAIN_TABLE: "train", TEST_TABLE: "test"}
+        for table, split in splits.items():
             if self.tables.count(table) == 0:
                 if split == "train":
                     report(f"digits: preparing and inserting the {source} ones, ten seconds or more")
-                digits = load_digits(source, split) if split == "test" else load_digits(source, split, augment=augment)
+                copies = augment if split == "train" else None
+                digits = load_kept_digits(self._kept_digits, source, split, copies)
                 self.tables.copy(digits.take(test) if split == "test" else digits, table)
         return ", ".join(f"{table}: {self.tables.count(table):,} digits" for table in (TRAIN_TABLE, TEST_TABLE))
 
@@ -337,7 +345,7 @@ class Lab:
     def sender(self) -> SampleSender:
         """Sends bundled test digits."""
         if self._sender is None:
-            self._sender = SampleSender(self.tables, load_digits("bundled", "test"))
+            self._sender = SampleSender(self.tables, load_kept_digits(self._kept_digits, "bundled", "test"))
         return self._sender
 
     def start_sending(self, rate: float, how: Disturbance = "clean", strength: float = 0.0) -> None:

@@ -2,6 +2,7 @@
 
 from labkit.digits.digit import PIXELS, SIDE, Digits, check_label, check_pixels
 from labkit.digits.disturb import DISTURBANCES, MOST_ROTATION_DEG, Disturbance, check_disturbance, disturb
+from labkit.digits.kept import load_kept_digits
 from labkit.digits.sources import load_digits
 from labkit.digits.strokes import render_strokes
 
@@ -17,5 +18,6 @@ __all__ = [
     "check_pixels",
     "disturb",
     "load_digits",
+    "load_kept_digits",
     "render_strokes",
 ]
