@@ -21,6 +21,7 @@ from labkit.engines.catalog import LOCAL, check_master, find_engine, find_packag
 from labkit.engines.choice import HERE, choose_engine, chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version
+from labkit.engines.left_over import end_on_cluster
 from labkit.engines.options import CDC_SLOT
 from labkit.engines.progress import job_folder, read_progress
 from labkit.engines.reachable import check_reachable
@@ -391,20 +392,23 @@ class Lab:
             master: Where the engine runs: ``local[2]`` by default, or the address of a cluster.
 
         Raises:
-            LabError: There is no such engine or place, the engine is not installed, its cluster does not answer, or the
-                lab is not up.
+            LabError: There is no such engine or place, the engine is not installed, its cluster does not answer, the
+                lab is not up, or a job that was left on a cluster does not end.
         """
         choice = chosen_engine(self.settings)
         found = None if engine == LOCAL else find_engine(engine)
+        service = SCORER if found is None else found.service
+        before = choice.engine if service == SCORER else engine
+        place_before = choice.master_of(before)
         if found is not None:
             check_master(found, master or HERE)
             EngineEnvironment(found.packages, self.settings).check()
             check_reachable(found, master or HERE)
             choice.masters[engine] = master or HERE
-        service = SCORER if found is None else found.service
         _ = self.endpoints  # Raises where the lab is not up.
         runs = self.stack.is_running(service)
         self.stack.stop_service(service)
+        end_on_cluster(self.settings, before, place_before)
         if service == SCORER:
             choice.engine = engine
         else:

@@ -17,7 +17,7 @@ from labkit import Lab, LabError
 from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES
 from labkit.engines.environment import EngineEnvironment
-from labkit.engines.flink_cluster import ENDED, cancel_left_over
+from labkit.engines.flink_cluster import ENDED, cancel_left_over, free_slots
 from labkit.model.network import build_network
 from labkit.settings import CHECKOUT, LOOPBACK, load_settings
 from labkit.stack.ports import free_port
@@ -141,7 +141,11 @@ def test_flink_scores_on_a_session_cluster_and_a_killed_starter_leaves_no_second
         lab.score_by("flink-kafka", master)
         changes_are_scored(lab)
         assert re.search(rf"scoring on Flink at {master}, from file:\S+savepoint", lab.stack.log("scorer", 50))
-        lab.score_by("local")
+        assert free_slots(master) == ask(port, "/overview")["slots-total"] - 1
+        starter_of(lab).kill()
+        lab.score_by("local")  # Before a successor of the starter can clear up.
+        assert running(port) == []
+        changes_are_scored(lab)
 
 
 @pytest.mark.parametrize(("engine", "place"), [("spark", "spark://127.0.0.1:1"), ("flink-kafka", "127.0.0.1:1")])

@@ -8,6 +8,8 @@ import logging
 import time
 from contextlib import suppress
 from http.client import HTTPException
+from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -44,10 +46,45 @@ def cancel_left_over(master: str, name: str) -> None:
         time.sleep(0.2)
 
 
+def free_slots(master: str) -> int:
+    """Task slots of a cluster that no job holds. A job that wants more of them would wait for minutes and then fail.
+
+    Args:
+        master: ``host:port`` of the cluster's REST interface.
+
+    Raises:
+        LabError: Who answers there is no Flink, or all slots are taken.
+    """
+    deadline = time.monotonic() + WAIT_S
+    while not (free := int(_ask(master, "overview", "slots-available"))):
+        # A job that has just ended lets go of its slots by and by.
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"all {_ask(master, 'overview', 'slots-total')} task slots of Flink's cluster at {master} are taken",
+                "end a job there, or start another task manager",
+            )
+        time.sleep(0.2)
+    return free
+
+
+def job_name(folder: Path) -> str:
+    """What Flink calls a job: on a cluster it tells whose it is.
+
+    Args:
+        folder: The job's, of one lab.
+    """
+    return f"labkit {folder}"
+
+
 def _jobs(master: str) -> list[dict[str, str]]:
+    return _ask(master, "jobs/overview", "jobs")
+
+
+def _ask(master: str, path: str, field: str) -> Any:
+    """A field of what the REST interface answers."""
     try:
-        with DIRECT.open(f"http://{master}/jobs/overview", timeout=WAIT_S) as answer:
-            return json.load(answer)["jobs"]
+        with DIRECT.open(f"http://{master}/{path}", timeout=WAIT_S) as answer:
+            return json.load(answer)[field]
     except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
         raise LabError(
             f"what answers at {master} is no Flink session cluster: {error}",

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from labkit.engines.flink_cluster import cancel_left_over
+from labkit.engines.flink_cluster import cancel_left_over, free_slots, job_name
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
 from labkit.engines.options import WORKER_PYTHON, EngineOptions, is_local
 from labkit.engines.shipped import ship_labkit
@@ -55,6 +55,9 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
         folder: Gets logs and checkpoints.
         savepoint: What the job goes on from.
         most_parallel: How many can share the work: a Kafka partition is read by one.
+
+    Raises:
+        LabError: The cluster has no room for a job.
     """
     log4j = folder / "log4j.properties"
     log4j.write_text(LOG4J)
@@ -69,7 +72,7 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
 
     here = is_local(options.master)
     threads = re.search(r"\[(\d+)\]", options.master)
-    slots = int(threads[1]) if threads else most_parallel
+    slots = int(threads[1]) if threads else most_parallel if here else free_slots(options.master)
     worker_python = sys.executable if here else WORKER_PYTHON
     values = {
         "pipeline.name": job_name(folder),
@@ -100,15 +103,6 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
     environment = StreamExecutionEnvironment(_remote_environment(options, configuration))
     environment.add_python_file(ship_labkit(folder))
     return environment
-
-
-def job_name(folder: Path) -> str:
-    """What Flink calls a job: on a cluster it tells whose it is.
-
-    Args:
-        folder: The job's, of one lab.
-    """
-    return f"labkit {folder}"
 
 
 def clear_the_way(options: EngineOptions, folder: Path) -> None:
