@@ -72,6 +72,9 @@ def change_source(endpoints: Endpoints, poll_interval_ms: int, heartbeat_ms: int
     for key, value in {
         "publication.autocreate.mode": "disabled",
         "poll.interval.ms": str(poll_interval_ms),
+        # By default it is a minute before anybody is told that somebody else reads the slot.
+        "slot.max.retries": "3",
+        "slot.retry.delay.ms": "1000",
     }.items():
         properties.setProperty(key, value)
     builder = cdc.connectors.postgres.source.PostgresSourceBuilder.PostgresIncrementalSource.builder()
