@@ -66,7 +66,7 @@ class Workbench:
         name = f"{CAPTURED}{self.prefix}"
         table, role = sql.Identifier(name), sql.Identifier(self._lab.endpoints.capture_user)
         with self._connect() as connection, connection.transaction():
-            connection.execute(sql.SQL(TABLE).format(table=table))
+            connection.execute(sql.SQL(TABLE).format(table=table, number=sql.SQL("serial")))
             connection.execute(sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL").format(table))
             connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(table, role))
             connection.execute(sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(sql.Identifier(PUBLICATION), table))

@@ -12,9 +12,10 @@ PUBLICATION = "dbz_publication"
 """Debezium's default name: made beforehand by the tables' owner, so that the capture role need not own anything."""
 
 # The constraints refuse at the edge what is not a digit, so that nothing downstream need to.
+# How ids are drawn is left open.
 TABLE: LiteralString = """
 CREATE TABLE IF NOT EXISTS {table} (
-    id     integer PRIMARY KEY DEFAULT nextval({ids}),
+    id     {number} PRIMARY KEY,
     label  smallint CONSTRAINT label_is_a_digit CHECK (label BETWEEN 0 AND 9),
     pixels bytea NOT NULL CONSTRAINT pixels_are_784_bytes CHECK (octet_length(pixels) = 784)
 )
@@ -41,8 +42,8 @@ def create_schema(connection: psycopg.Connection, capture_user: str, capture_pas
             # No table owns it: one that is dropped and made anew goes on counting, and no id is used for two rows.
             connection.execute(sql.SQL("CREATE SEQUENCE IF NOT EXISTS {} AS integer").format(ids))
             connection.execute(sql.SQL("ALTER SEQUENCE {} OWNED BY NONE").format(ids))
-            name = sql.Literal(id_sequence(table))
-            connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table), ids=name))
+            number = sql.SQL("integer DEFAULT nextval({})").format(sql.Literal(id_sequence(table)))
+            connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table), number=number))
             # The log then holds the old row as well, so that a change event can tell what was before.
             known = connection.execute("SELECT relreplident FROM pg_class WHERE oid = %s::regclass", [table]).fetchone()
             if known != ("f",):
