@@ -16,7 +16,7 @@ endif
 # Images of containers like to set it. Each process would then compile TensorFlow's modules anew: three times the start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab room serve-room demo test test-all lint notebooks exercises cluster cluster-down pictures setup setup-dev chromium down lock help
+.PHONY: lab room serve-room demo test test-all pytest pytest-all lint notebooks exercises cluster cluster-down pictures setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab; with STACK=compose the servers run in containers"
@@ -75,10 +75,14 @@ setup-dev:
 chromium:
 	@$(PYTHON3) tools/chromium.py
 
-test: setup-dev chromium lint
+# The type checker takes a minute of one processor, in which the first tests mostly wait.
+test test-all: setup-dev chromium
+	@$(MAKE) --no-print-directory --jobs=2 lint $(subst test,pytest,$@)
+
+pytest:
 	.venv/bin/python -m pytest
 
-test-all: setup-dev chromium lint
+pytest-all:
 	.venv/bin/python -m pytest -m ""
 
 lint: setup-dev
