@@ -6,7 +6,6 @@ from pathlib import Path
 
 CODE = """
 import sys
-from pathlib import Path
 from labkit.model.lean_keras import UNUSED, leave_out_unused
 if {lean}:
     leave_out_unused()

@@ -81,7 +81,7 @@ def kafka_properties(connector: ConnectorConfig, kafka: str, port: int, host: st
         # A record that is sent again by the producer itself is written once.
         f"{producer}.enable.idempotence": "true",
         f"{producer}.acks": "all",
-        # As in Kafka Connect: a request each for six digits as text, as by default, costs the broker too much.
+        # As in Kafka Connect: by default six digits as text are a request.
         f"{producer}.batch.size": "262144",
         "debezium.source.bootstrap.servers": kafka,
         "debezium.source.offset.storage": "labkit.server.SharedPositions",

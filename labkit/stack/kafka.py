@@ -69,7 +69,7 @@ exactly.once.source.support=enabled
 # Ends what a killed worker has left open: the next would wait for it a minute, or for ever.
 rest.extension.classes=labkit.connect.LeftoverTransactions
 offset.flush.interval.ms=5000
-# A request each for six digits as text, as by default, is half of what a fast stream costs the broker.
+# By default six digits as text are a request, and these are half of the requests that a fast stream makes.
 producer.batch.size=262144
 plugin.path={plugins}
 plugin.discovery=service_load
