@@ -30,7 +30,7 @@ from labkit.settings import CAPTURE_ROUTES, HTTP_ROUTE, HTTP_SCORER, LOOPBACK, E
 from labkit.stack import debezium_server, health
 from labkit.stack.base import ServiceStatus, Stack
 from labkit.stack.home import kept_password
-from labkit.stream.topics import CLIENT
+from labkit.stream.topics import CLIENT, MissingTopicError, topic_id
 
 PLACES: Mapping[str, str] = {"talk": "csv"}
 """The talk's configuration shares slot and topics with the csv route: it takes its place."""
@@ -217,6 +217,10 @@ class ByServer:
 
     def forget(self, route: str) -> None:
         """Take the route's position back from the topic that Kafka Connect keeps it in, too."""
+        try:
+            topic_id(self._endpoints.kafka, POSITIONS_TOPIC)
+        except MissingTopicError:
+            return  # Nobody has captured here yet. A write would make the topic, and not a compacted one.
         connector = load_config(route, self._endpoints, self._settings)
         key = json.dumps([connector.name, {"server": connector.config["topic.prefix"]}], separators=(",", ":"))
         producer = KafkaProducer(bootstrap_servers=self._endpoints.kafka, **CLIENT)

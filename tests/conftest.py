@@ -27,15 +27,45 @@ from labkit.settings import CHECKOUT, load_settings  # noqa: E402
 from labkit.stack.artifacts import ArtifactCache  # noqa: E402
 from tests.docker.engine import private_engine  # noqa: E402
 from tests.docker.stand_ins import build_stand_ins  # noqa: E402
+from tools.course import Course  # noqa: E402
 
 LOGS = CHECKOUT / "build" / "test-logs"
-SHARED_LABS = ("lab", "compose_lab")
+LAST = ("lab", "compose_lab", "course")
+"""Fixtures whose tests run last: an idle lab takes processor time from whatever else is tested, and the lessons run
+beside all other tests."""
 CONNECT_GROUP = {"connect": "kafka"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a lab that stays up last: idle, it takes processor time from whatever else is tested."""
-    items.sort(key=lambda item: any(name in getattr(item, "fixturenames", ()) for name in SHARED_LABS))
+    """Order the tests by `LAST`."""
+
+    def place(item: pytest.Item) -> int:
+        used = [LAST.index(name) + 1 for name in getattr(item, "fixturenames", ()) if name in LAST]
+        return max(used, default=0)
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
+    """The runs of the lessons that are asked for."""
+    asked = [item.callspec.params for item in of_the_course(request.session)]
+    lessons = {params["notebook"].name for params in asked if "notebook" in params}
+    lessons.update(lesson for params in asked for lesson in params.get("lessons", ()))
+    with Course(sorted(lessons), tmp_path_factory.mktemp("course")) as running:
+        yield running
+
+
+def of_the_course(session: pytest.Session) -> list[pytest.Function]:
+    """The tests that wait for lessons."""
+    return [item for item in session.items if isinstance(item, pytest.Function) and "course" in item.fixturenames]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def course_from_the_start(request: pytest.FixtureRequest) -> None:
+    """Begin with the lessons before the first test; the last ones wait for them."""
+    if of_the_course(request.session):
+        request.getfixturevalue("course")
 
 
 @pytest.fixture(scope="session")
