@@ -344,6 +344,13 @@ def demo(
         raise typer.Exit(1)
 
 
+def _shown(value: object) -> str:
+    """A figure of the ledger as people read it: of a list how many and the first of them, of a share its percents."""
+    if isinstance(value, list):
+        return f"{len(value)}: {', '.join(map(str, value[:8]))}" if value else "0"
+    return f"{value:.2%}" if isinstance(value, float) else str(value)
+
+
 @app.command()
 def ledger(
     wait: Annotated[float, typer.Option(help="Wait at most this many seconds for what is under way.")] = 5.0,
@@ -356,8 +363,7 @@ def ledger(
     else:
         table = Table("account of mnist_test", "", box=None)
         for name, value in account.as_dict().items():
-            shown = f"{len(value)}: {', '.join(map(str, value[:8]))}" if isinstance(value, list) and value else value
-            table.add_row(name.replace("_", " "), str(len(value)) if value == [] else str(shown))
+            table.add_row(name.replace("_", " "), _shown(value))
         console.print(table)
         for words in account.advice:
             _say(f"  → {words}")

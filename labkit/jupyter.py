@@ -83,7 +83,7 @@ def _run(command: list[str]) -> None:
 def _others(sessions: Path) -> bool:
     """Whether another session is alive; notes of killed ones are cleared away."""
     alive = False
-    for note in sessions.iterdir():
+    for note in sessions.glob("*"):  # None where the lab was deleted meanwhile.
         if psutil.pid_exists(int(note.name)):
             alive = True
         else:

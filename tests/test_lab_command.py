@@ -108,6 +108,17 @@ def test_nothing_is_left_running(home: Path, tmp_path: Path, when: str, signals:
     assert processes_of(home, process.pid) == []
 
 
+def test_it_ends_without_a_word_where_the_lab_was_deleted_meanwhile(home: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    process = start(home, output)
+    wait_for("Use Control-C", output, process)
+    Lab(Settings(home=home)).down(report=lambda _: None)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=60)
+    assert "Traceback" not in output.read_text()
+    assert processes_of(home, process.pid) == []
+
+
 def start_while_it_stops(home: Path, *, keep_data: bool) -> Lab:
     """Stop the lab and, before that is done, start it again."""
     stopping = threading.Event()

@@ -33,7 +33,7 @@ def corrected(answer: object, lab: Lab) -> str:
     last = next((label for operation, label in reversed(later) if operation == "u" and label is not None), first[1])
     if last == first[1]:
         raise WrongAnswer(f"Row {row_id} has the label it came with, {first[1]}. Insert it with a wrong one.")
-    return f"Row {row_id} came as a {first[1]} and is a {last} now: a c and a u, in Kafka without any query."
+    return f"Row {row_id} came as {first[1]} and is {last} now: a c and a u, in Kafka without any query."
 
 
 @check

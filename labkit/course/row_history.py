@@ -23,7 +23,7 @@ def existing_row(answer: object, lab: Lab) -> int:
     """
     row_id = whole_number(answer, "a row id")
     if row_id not in lab.tables.labels(TEST_TABLE) and not _arrived_events(row_id, lab):
-        raise WrongAnswer(f"mnist_test has no row {row_id}. Inserting returns the new row's id; the screen shows it.")
+        raise WrongAnswer(f"mnist_test has no row {row_id}. The dashboard shows the ids, and lab.insert returns one.")
     return row_id
 
 

@@ -27,6 +27,9 @@ reconnect, milliseconds. kafka-python's defaults, 30 s each, are a long silence 
 HEARTBEAT_CONFIG = {"retention.ms": "3600000", "segment.bytes": "1048576"}
 
 
+TOPIC_ADVICE = "labkit up makes the lab's topics; a lesson's are made by its cells, from the top"
+
+
 class MissingTopicError(LabError):
     """There is no such topic, or none yet."""
 
@@ -76,7 +79,7 @@ def offset_range(servers: str, topic: str) -> Mapping[TopicPartition, tuple[int,
     try:
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:
-            raise MissingTopicError(f"there is no topic {topic!r}", "labkit up makes the lab's topics")
+            raise MissingTopicError(f"there is no topic {topic!r}", TOPIC_ADVICE)
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         first, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
         return {partition: (first[partition], end[partition]) for partition in partitions}
@@ -97,7 +100,7 @@ def topic_id(servers: str, topic: str) -> str:
     finally:
         admin.close()
     if found["error_code"]:
-        raise MissingTopicError(f"there is no topic {topic!r}", "labkit up makes the lab's topics")
+        raise MissingTopicError(f"there is no topic {topic!r}", TOPIC_ADVICE)
     return str(found["topic_id"])
 
 
