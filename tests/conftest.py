@@ -31,8 +31,8 @@ from tools.course import Course  # noqa: E402
 
 LOGS = CHECKOUT / "build" / "test-logs"
 LAST = ("lab", "compose_lab", "course")
-"""Fixtures whose tests run last: an idle lab takes processor time from whatever else is tested, and the lessons run
-beside all other tests."""
+"""Fixtures whose tests run last, in this order: a lab of many modules takes processor time, also when it is idle, from
+whatever else is tested; and the lessons run beside all other tests."""
 CONNECT_GROUP = {"connect": "kafka"}
 
 
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     """The runs of the lessons that are asked for."""
-    asked = [item.callspec.params for item in of_the_course(request.session)]
+    asked = [item.callspec.params for item in of_the_course(request.session) if hasattr(item, "callspec")]
     lessons = {params["notebook"].name for params in asked if "notebook" in params}
     lessons.update(lesson for params in asked for lesson in params.get("lessons", ()))
     with Course(sorted(lessons), tmp_path_factory.mktemp("course")) as running:

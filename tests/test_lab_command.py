@@ -112,9 +112,13 @@ def test_it_ends_without_a_word_where_the_lab_was_deleted_meanwhile(home: Path, 
     output = tmp_path / "output"
     process = start(home, output)
     wait_for("Use Control-C", output, process)
-    Lab(Settings(home=home)).down(report=lambda _: None)
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=60)
+    try:
+        Lab(Settings(home=home)).down(report=lambda _: None)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     assert "Traceback" not in output.read_text()
     assert processes_of(home, process.pid) == []
 

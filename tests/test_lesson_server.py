@@ -154,17 +154,19 @@ def test_records_too_many_are_counted(own_lab: Lab, table: str, monkeypatch: pyt
     lab, topic = own_lab, table_topic(BYTES_PREFIX, table)
     # What it has sent and not noted yet, Debezium Server sends again after a kill. The lab's notes after each batch,
     # which leaves that to chance; here it notes nothing while the test runs, but for the first.
-    with monkeypatch.context() as rarely, Arrivals(lab.kafka, topic) as arrivals:
-        rarely.setattr(server_config, "FLUSH_MS", 600_000)
+    try:
+        with monkeypatch.context() as rarely, Arrivals(lab.kafka, topic) as arrivals:
+            rarely.setattr(server_config, "FLUSH_MS", 600_000)
+            lab.capture("bytes")
+            (victim,) = [process for process in capturing(lab) if process.name == "server-bytes"]
+            assert victim.pid
+            arrivals.wait(insert(lab, table))
+            rows = insert(lab, table, 1000)
+            arrivals.wait(rows)
+            os.kill(victim.pid, signal.SIGKILL)
+            arrivals.wait(insert(lab, table))
+    finally:
         lab.capture("bytes")
-        (victim,) = [process for process in capturing(lab) if process.name == "server-bytes"]
-        assert victim.pid
-        arrivals.wait(insert(lab, table))
-        rows = insert(lab, table, 1000)
-        arrivals.wait(rows)
-        os.kill(victim.pid, signal.SIGKILL)
-        arrivals.wait(insert(lab, table))
-    lab.capture("bytes")
     keys = [record.key for record in read_to_present_end(lab.kafka, topic)]
     too_many = len(keys) - len(set(keys))
     assert too_many >= len(rows)

@@ -2,21 +2,21 @@
 
     python -m tools.course [LESSON ...]
 
-tells how long that takes. The tests run the same beside everything else, see `Course`.
+tells how long each takes. The tests run the same beside everything else, see `Course`.
 """
 
-import multiprocessing
 import os
-import resource
+import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import AbstractContextManager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event, Semaphore
 from pathlib import Path
 from types import TracebackType
 
@@ -29,7 +29,7 @@ from nbformat import NotebookNode
 from labkit import Lab
 from labkit.capture.configs import load_config
 from labkit.lab import ROUTES
-from labkit.settings import TEST_TABLE, TRAIN_TABLE, load_settings
+from labkit.settings import CHECKOUT, TEST_TABLE, TRAIN_TABLE, load_settings
 from labkit.stream.topics import CLIENT
 from tools.make_exercises import NOTEBOOKS, SOLUTIONS
 
@@ -57,6 +57,12 @@ POLL_INTERVAL_MS = "50"
 CELL_TIMEOUT_S = 300
 
 
+BESIDE = "--beside"
+"""The option by which `Course` starts this module."""
+END_S = 120.0
+"""What is broken off has its labs to stop."""
+
+
 @dataclass(frozen=True)
 class NotebookRun:
     """A notebook run by papermill, and in the same lab again by nbval.
@@ -71,19 +77,14 @@ class NotebookRun:
     left: Sequence[set[str]]
     failure: str = ""
 
+    @property
+    def seconds(self) -> float:
+        """How long papermill took."""
+        return self.document.metadata.papermill.duration if self.document else float("nan")
 
-@dataclass(frozen=True)
-class LessonRun:
-    """A lesson's runs.
 
-    Attributes:
-        notebooks: Its solution and its exercises.
-        processor_s: Seconds of a processor that all of it took, kernels and servers; without those of servers that a
-            lesson itself stops with their supervisor.
-    """
-
-    notebooks: Mapping[Path, NotebookRun]
-    processor_s: float
+LessonRuns = Mapping[Path, NotebookRun]
+"""The runs of a lesson's notebooks, the solution's and the exercises'."""
 
 
 class LessonError(Exception):
@@ -91,9 +92,11 @@ class LessonError(Exception):
 
 
 class Course(AbstractContextManager["Course"]):
-    """The runs of some lessons, in processes of their own: one lesson at a time, until `hurry`.
+    """The runs of some lessons, by a process of their own: one lesson at a time, until `hurry`.
 
-    What else runs, waits for servers much of the time. One lesson beside it takes the processors it leaves idle.
+    Other tests wait for servers much of the time. One lesson beside them takes the processors that they leave idle.
+    The process goes by what comes to its input: a line, to hurry; the end, to break off. So it ends with this one,
+    whatever becomes of that.
 
     Args:
         lessons: File names, each in the solutions' and in the exercises' folder.
@@ -101,80 +104,114 @@ class Course(AbstractContextManager["Course"]):
     """
 
     def __init__(self, lessons: Sequence[str], folder: Path) -> None:
-        # Not forked: a test's threads, clients and patches are none of a lesson's business.
-        context = multiprocessing.get_context("spawn")
-        self._turns, self._stop = context.Semaphore(1), context.Event()
-        self._pool = ProcessPoolExecutor(SIDE_BY_SIDE, context, _begin, (self._turns, self._stop))
-        # The last lessons are the longest: begun first, none of them runs on alone at the end.
-        self._runs: Mapping[str, Future[LessonRun]] = {
-            lesson: self._pool.submit(_take_turn, lesson, folder / lesson) for lesson in sorted(lessons, reverse=True)
-        }
+        self._folder, self._log = folder, folder / "log"
+        with self._log.open("w") as log:
+            self._runner = subprocess.Popen(
+                [sys.executable, "-m", "tools.course", BESIDE, str(folder), *lessons],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=CHECKOUT,
+                # A terminal's Ctrl-C is this process's: it ends the other one.
+                start_new_session=True,
+            )
         self._hurried = False
 
     def hurry(self) -> None:
-        """Nothing else runs any more: from now on `SIDE_BY_SIDE` lessons at a time."""
+        """From now on `SIDE_BY_SIDE` lessons at a time: nothing else is run any more."""
         if not self._hurried:
-            for _ in range(SIDE_BY_SIDE - 1):
-                self._turns.release()
-        self._hurried = True
+            self._hurried = True
+            assert self._runner.stdin is not None
+            with suppress(BrokenPipeError):  # It has ended; `result` tells why.
+                self._runner.stdin.write(b"\n")
+                self._runner.stdin.flush()
 
-    def result(self, lesson: str) -> LessonRun:
-        """A lesson's runs, as soon as they have ended."""
-        return self._runs[lesson].result()
+    def result(self, lesson: str) -> LessonRuns:
+        """A lesson's runs, as soon as they have ended.
+
+        Raises:
+            LessonError: What runs them has ended.
+        """
+        file = _result_file(self._folder, lesson)
+        while not file.is_file():
+            if self._runner.poll() is not None and not file.is_file():
+                raise LessonError(f"{lesson} was not run:\n{self._log.read_text()[-4000:]}")
+            time.sleep(0.2)
+        return pickle.loads(file.read_bytes())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Break off what has not ended, and stop the servers of its labs."""
-        self._stop.set()
-        self.hurry()
-        self._pool.shutdown(cancel_futures=True)
+        assert self._runner.stdin is not None
+        self._runner.stdin.close()
+        try:
+            self._runner.wait(END_S)
+        finally:
+            self._runner.kill()
 
 
-class _Worker:
-    """What a process of the pool is given at its start."""
-
-    turns: Semaphore
-    stop: Event
+def _result_file(folder: Path, lesson: str) -> Path:
+    return folder / f"{lesson}.pickle"
 
 
-def _begin(turns: Semaphore, stop: Event) -> None:
-    _Worker.turns, _Worker.stop = turns, stop
-    os.nice(NICE)
+def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore, stop: threading.Event) -> None:
+    """Run lessons and write what came of each to a file.
+
+    Args:
+        lessons: File names.
+        folder: For the files, and the lessons' labs.
+        turns: As many lessons run at a time as it lets pass.
+        stop: Set when they shall break off.
+    """
+
+    def take_turn(lesson: str) -> None:
+        with turns:
+            try:
+                runs = run_lesson(lesson, folder / lesson, stop)
+            except Exception:  # Its lab does not end: a failure of the lesson, and not of the others.
+                failure = NotebookRun(None, [], traceback.format_exc())
+                runs = {place / lesson: failure for place in (SOLUTIONS, NOTEBOOKS)}
+        unfinished = folder / f"{lesson}.unfinished"
+        unfinished.write_bytes(pickle.dumps(runs))
+        unfinished.rename(_result_file(folder, lesson))
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        # The last lessons are the longest: begun first, none of them runs on alone at the end.
+        for lesson in sorted(lessons, reverse=True):
+            pool.submit(take_turn, lesson)
 
 
-def _take_turn(lesson: str, folder: Path) -> LessonRun:
-    with _Worker.turns:
-        return run_lesson(lesson, folder, _Worker.stop)
-
-
-def run_lesson(lesson: str, folder: Path, stop: Event) -> LessonRun:
+def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRuns:
     """Run a lesson as a newcomer does, in a lab that is not even started; then once more; then so its exercises.
 
     A notebook that fails does not keep the other from its turn.
 
     Args:
         lesson: A file name.
-        folder: An empty one, for the lab and the outputs.
+        folder: For the lab and the outputs.
         stop: Set when it shall break off.
     """
     folder.mkdir(parents=True)
     lab = Lab(load_settings().model_copy(update={"home": folder / "lab"}))
     runs: dict[Path, NotebookRun] = {}
-    before_s = _seconds_of_children()
     try:
         for notebook in (SOLUTIONS / lesson, NOTEBOOKS / lesson):
             try:
                 runs[notebook] = run_twice(notebook, folder / "output.ipynb", lab, stop)
-            except LessonError as failure:
-                runs[notebook] = NotebookRun(None, [], str(failure))
-        processor_s = _seconds_of_children() - before_s + sum(map(_seconds_of, _processes_of(lab)))
+            except LessonError as error:
+                runs[notebook] = NotebookRun(None, [], str(error))
+            except Exception:  # What it left could not be looked at, say.
+                runs[notebook] = NotebookRun(None, [], traceback.format_exc())
     finally:
+        if stop.is_set():
+            for process in _strangers(lab):
+                process.kill()  # A kernel that has not noticed yet would start servers anew.
         lab.down(report=lambda _: None)
-    return LessonRun(runs, processor_s)
+    return runs
 
 
-def run_twice(notebook: Path, output: Path, lab: Lab, stop: Event) -> NotebookRun:
+def run_twice(notebook: Path, output: Path, lab: Lab, stop: threading.Event) -> NotebookRun:
     """Run a notebook by papermill, and then by nbval.
 
     The lessons that start an engine take long. They are left at papermill, the solution and then the exercises.
@@ -187,7 +224,7 @@ def run_twice(notebook: Path, output: Path, lab: Lab, stop: Event) -> NotebookRu
     return NotebookRun(document, left)
 
 
-def run_by_papermill(notebook: Path, output: Path, lab: Lab, stop: Event) -> NotebookNode:
+def run_by_papermill(notebook: Path, output: Path, lab: Lab, stop: threading.Event) -> NotebookNode:
     """Run a notebook in a fresh kernel by papermill; return it with its outputs."""
     options = ["--no-progress-bar", f"--execution-timeout={CELL_TIMEOUT_S}", f"--cwd={notebook.parent}"]
     for name, value in PARAMETERS.get(notebook.name, {}).items():
@@ -201,22 +238,25 @@ def run_by_papermill(notebook: Path, output: Path, lab: Lab, stop: Event) -> Not
     return nbformat.read(output, as_version=4)
 
 
-def run_by_nbval(notebook: Path, lab: Lab, stop: Event) -> None:
+def run_by_nbval(notebook: Path, lab: Lab, stop: threading.Event) -> None:
     """Run a notebook by nbval: no cell fails, and those tagged for it have the outputs that are stored."""
     options = ["--nbval-lax", f"--nbval-cell-timeout={CELL_TIMEOUT_S}", "-p", "no:cacheprovider", "-q"]
     run_module(["pytest", *options, str(notebook)], notebook, lab, stop)
 
 
-def run_module(command: Sequence[str], notebook: Path, lab: Lab, stop: Event) -> None:
+def run_module(command: Sequence[str], notebook: Path, lab: Lab, stop: threading.Event) -> None:
     """Run a module of Python in a notebook's folder, on a lab, to its good end.
 
     Raises:
         LessonError: It ended otherwise, or was broken off.
     """
     environment = {"LABKIT_HOME": str(lab.settings.home), "LABKIT_POLL_INTERVAL_MS": POLL_INTERVAL_MS}
+    if stop.is_set():
+        raise LessonError("broken off")
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
+            stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
             cwd=notebook.parent,
@@ -285,40 +325,42 @@ def _strangers(lab: Lab) -> Iterator[psutil.Process]:
             continue
 
 
-def _seconds_of(process: psutil.Process) -> float:
-    """Seconds of a processor that a process has taken, and its children that have ended."""
-    try:
-        times = process.cpu_times()
-    except psutil.Error:
-        return 0.0
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def _seconds_of_children() -> float:
-    """The same of this process's children that have ended: papermill, nbval and their kernels."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def run_beside(folder: Path, lessons: Sequence[str]) -> None:
+    """Run lessons as `Course` wants it."""
+    os.nice(NICE)
+    turns, stop = threading.Semaphore(1), threading.Event()
+    running = threading.Thread(target=run_lessons, args=(lessons, folder, turns, stop))
+    running.start()
+    for _ in sys.stdin:
+        turns.release(SIDE_BY_SIDE - 1)
+    stop.set()
+    turns.release(SIDE_BY_SIDE)  # Whoever waits for a turn learns that there is none.
+    running.join()
 
 
 def main() -> None:
-    """Run the named lessons, or all, with nothing else to wait for, and tell what that took."""
+    """Run the named lessons, or all, with nothing beside them, and tell how long that took and what failed.
+
+    What the exercises' checks said is not looked at here: `tests/test_notebooks.py` does.
+    """
     lessons = sys.argv[1:] or LESSONS
     unknown = sorted(set(lessons) - set(LESSONS))
     if unknown:
         sys.exit(f"There is no lesson {', '.join(unknown)}. There are: {', '.join(LESSONS)}")
-    began = time.monotonic()
-    failed = False
+    began, failed = time.monotonic(), False
     with tempfile.TemporaryDirectory() as folder, Course(lessons, Path(folder)) as course:
         course.hurry()
         for lesson in lessons:
-            run = course.result(lesson)
-            print(f"{lesson}: {run.processor_s:.0f} s of a processor", flush=True)
-            for notebook, outcome in run.notebooks.items():
-                failed = failed or bool(outcome.failure) or any(outcome.left)
-                print(*filter(None, [outcome.failure and f"{notebook}: {outcome.failure}", *outcome.left]), sep="\n")
-    print(f"{time.monotonic() - began:.0f} s for {len(lessons)} lessons, each four times", flush=True)
+            for notebook, run in course.result(lesson).items():
+                problems = list(filter(None, [run.failure, *map(str, filter(None, run.left))]))
+                failed = failed or bool(problems)
+                print(f"{notebook.relative_to(CHECKOUT)}: {run.seconds:.0f} s by papermill", *problems, sep="\n")
+    print(f"{time.monotonic() - began:.0f} s for all runs of {len(lessons)} lessons, {SIDE_BY_SIDE} at a time")
     sys.exit(failed)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [BESIDE]:
+        run_beside(Path(sys.argv[2]), sys.argv[3:])
+    else:
+        main()

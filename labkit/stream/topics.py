@@ -5,7 +5,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
@@ -92,15 +92,19 @@ def topic_id(servers: str, topic: str) -> str:
 
     Raises:
         MissingTopicError: There is no such topic.
-        LabError: The broker is away.
+        LabError: The broker is away, or does not tell.
     """
     admin = _admin(servers)
     try:
         (found,) = admin.describe_topics([topic])
+    except KafkaError as error:
+        raise LabError(f"Kafka does not tell of topic {topic!r}: {error}", "labkit status") from error
     finally:
         admin.close()
-    if found["error_code"]:
+    if found["error_code"] == UnknownTopicOrPartitionError.errno:
         raise MissingTopicError(f"there is no topic {topic!r}", TOPIC_ADVICE)
+    if found["error_code"]:
+        raise LabError(f"Kafka does not tell of topic {topic!r}: error {found['error_code']}", "labkit status")
     return str(found["topic_id"])
 
 
