@@ -35,8 +35,6 @@ STOP_TIMEOUT_S = 60.0
 CONFIG = "supervisord.conf"
 """In a lab's folder."""
 SUPERVISOR_ARGUMENTS = ["-m", "supervisor.supervisord", "-c"]
-BEHIND = ("nice", "-n", "5")
-"""The servers let notebook and browser go first: on a busy machine what is behind is the stream, and not the screen."""
 SCORER_ARGUMENTS = ["-m", "labkit", "score"]
 
 
@@ -99,7 +97,7 @@ class Keeper:
         """
         self._write_config(programs)
         result = subprocess.run(
-            [*BEHIND, sys.executable, *SUPERVISOR_ARGUMENTS, str(self.config)],
+            [sys.executable, *SUPERVISOR_ARGUMENTS, str(self.config)],
             capture_output=True,
             text=True,
             cwd="/",
