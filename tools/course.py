@@ -57,8 +57,7 @@ POLL_INTERVAL_MS = "50"
 CELL_TIMEOUT_S = 300
 
 
-BESIDE = "--beside"
-"""The option by which `Course` starts this module."""
+RUNNER = "import sys; from tools.course import run_beside; run_beside(sys.argv[1], sys.argv[2:])"
 END_S = 120.0
 """What is broken off has its labs to stop."""
 
@@ -107,7 +106,7 @@ class Course(AbstractContextManager["Course"]):
         self._folder, self._log = folder, folder / "log"
         with self._log.open("w") as log:
             self._runner = subprocess.Popen(
-                [sys.executable, "-m", "tools.course", BESIDE, str(folder), *lessons],
+                [sys.executable, "-c", RUNNER, str(folder), *lessons],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -325,11 +324,11 @@ def _strangers(lab: Lab) -> Iterator[psutil.Process]:
             continue
 
 
-def run_beside(folder: Path, lessons: Sequence[str]) -> None:
+def run_beside(folder: str, lessons: Sequence[str]) -> None:
     """Run lessons as `Course` wants it."""
     os.nice(NICE)
     turns, stop = threading.Semaphore(1), threading.Event()
-    running = threading.Thread(target=run_lessons, args=(lessons, folder, turns, stop))
+    running = threading.Thread(target=run_lessons, args=(lessons, Path(folder), turns, stop))
     running.start()
     for _ in sys.stdin:
         turns.release(SIDE_BY_SIDE - 1)
@@ -360,7 +359,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [BESIDE]:
-        run_beside(Path(sys.argv[2]), sys.argv[3:])
-    else:
-        main()
+    main()
