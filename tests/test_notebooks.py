@@ -85,7 +85,7 @@ def test_a_course_that_is_left_breaks_off_and_leaves_nothing(tmp_path: Path) -> 
             assert time.monotonic() < deadline, "the lesson starts its lab"
             time.sleep(0.5)
     assert ours() == []
-    assert {run.failure for run in course.result(LESSONS[0]).values()} == {"broken off"}
+    assert all(run.failure.startswith("broken off") for run in course.result(LESSONS[0]).values())
 
 
 def test_a_lesson_that_nobody_runs_any_more_is_told(tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ def run_by_papermill(notebook: Path, output: Path, lab: Lab, stop: threading.Eve
         run_module(["papermill", *options, str(notebook), str(output)], notebook, lab, stop)
     except LessonError as failure:
         said = "".join(printed(nbformat.read(output, as_version=4)))[-3000:] if output.is_file() else ""
-        raise LessonError(f"{failure}\nIt had printed:\n{said}") from failure
+        raise LessonError(f"{failure}\nIt had printed:\n{said}" if said else str(failure)) from failure
     return nbformat.read(output, as_version=4)
 
 
