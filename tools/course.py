@@ -204,8 +204,7 @@ def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRuns:
                 runs[notebook] = NotebookRun(None, [], traceback.format_exc())
     finally:
         if stop.is_set():
-            for process in _strangers(lab):
-                process.kill()  # A kernel that has not noticed yet would start servers anew.
+            _end_strangers(lab)
         lab.down(report=lambda _: None)
     return runs
 
@@ -322,6 +321,15 @@ def _strangers(lab: Lab) -> Iterator[psutil.Process]:
                 yield process
         except psutil.Error:
             continue
+
+
+def _end_strangers(lab: Lab) -> None:
+    """End what would start servers anew: a kernel that has not noticed yet, and what it starts meanwhile."""
+    while strangers := list(_strangers(lab)):
+        for process in strangers:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(strangers)
 
 
 def run_beside(folder: str, lessons: Sequence[str]) -> None:
