@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
@@ -164,8 +165,12 @@ def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore
         stop: Set when they shall break off.
     """
 
-    def take_turn(lesson: str) -> None:
+    # The last lessons are the longest: begun first, none of them runs on alone at the end.
+    waiting = deque(sorted(lessons, reverse=True))
+
+    def take_turn() -> None:
         with turns:
+            lesson = waiting.popleft()
             try:
                 runs = run_lesson(lesson, folder / lesson, stop)
             except Exception:  # Its lab does not end: a failure of the lesson, and not of the others.
@@ -176,9 +181,8 @@ def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore
         unfinished.rename(_result_file(folder, lesson))
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        # The last lessons are the longest: begun first, none of them runs on alone at the end.
-        for lesson in sorted(lessons, reverse=True):
-            pool.submit(take_turn, lesson)
+        for _ in lessons:
+            pool.submit(take_turn)
 
 
 def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRuns:
