@@ -164,7 +164,6 @@ def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore
         turns: As many lessons run at a time as it lets pass.
         stop: Set when they shall break off.
     """
-
     # The last lessons are the longest: begun first, none of them runs on alone at the end.
     waiting = deque(sorted(lessons, reverse=True))
 
