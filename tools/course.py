@@ -56,9 +56,8 @@ INTERNAL_TOPICS = ("__", "connect-")
 POLL_INTERVAL_MS = "50"
 """Of Debezium, in place of 5: three labs that wait would take a whole core of the two for their polls."""
 CELL_TIMEOUT_S = 300
-
-
 RUNNER = "import sys; from tools.course import run_beside; run_beside(sys.argv[1], sys.argv[2:])"
+"""Not ``-m tools.course``: what a main module pickles belongs to no module that another process could import."""
 END_S = 120.0
 """What is broken off has its labs to stop."""
 

@@ -25,8 +25,6 @@ reconnect, milliseconds. kafka-python's defaults, 30 s each, are a long silence 
 
 # A heartbeat only says that all is well: an hour of them is plenty, in small segments so that old ones can go.
 HEARTBEAT_CONFIG = {"retention.ms": "3600000", "segment.bytes": "1048576"}
-
-
 TOPIC_ADVICE = "labkit up makes the lab's topics; a lesson's are made by its cells, from the top"
 
 
