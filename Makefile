@@ -23,7 +23,7 @@ help:
 	@echo "make room   gather all that the lab fetches, for a room without internet; make serve-room serves it"
 	@echo "make demo   the whole way without a browser, measured"
 	@echo "make test   set up and run the tests"
-	@echo "make test-all   these, and those that install packages into images: Binder, JupyterLab, the clusters"
+	@echo "make test-all   these, and those that take longest: images of Binder and JupyterLab, clusters, each way on each stack"
 	@echo "make notebooks   run every solution, store its outputs, make the exercises"
 	@echo "make exercises   make the exercise notebooks from their solutions"
 	@echo "make pictures    take the documents' pictures anew"

@@ -18,7 +18,7 @@ from tools.notebook_browser import NOTEBOOK, chromium, jupyter, region, run_firs
 
 PICTURES = CHECKOUT / "build" / "screenshots"
 DRAWINGS_SEED = 7
-MIN_RIGHT_OF_100 = 85
+MIN_RIGHT = 0.85
 CELLS = ["from labkit import Lab\n\nlab = Lab()\ndashboard = lab.dashboard()\ndashboard", "lab.view.state().score"]
 
 
@@ -201,21 +201,22 @@ def test_a_blank_drawing_is_refused_in_words(page: Page) -> None:
     expect(status).to_contain_text("draw")
 
 
-def test_a_hundred_drawn_digits(page: Page, scoring_lab: Lab) -> None:
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.on_demand)])
+def test_of_a_hundred_drawn_digits_most_are_known(page: Page, scoring_lab: Lab, every: int) -> None:
     slider = region(page, "draw a digit").get_by_role("slider", name="brush width")
     wanted: dict[int, int] = {}
-    for drawing in drawn_digits(DRAWINGS_SEED):
+    for drawing in drawn_digits(DRAWINGS_SEED)[::every]:
         slider.fill(f"{drawing.width:.2f}")
         # Each move of the mouse waits for a frame: as many points as a hand makes in a second are enough.
         draw(page, [[*stroke[:-1:2], stroke[-1]] for stroke in drawing.strokes])
         wanted[send(page, drawing.label)] = drawing.label
-    assert len(wanted) == 100
+    assert len(wanted) == 100 / every
     ledger = scoring_lab.ledger(wait_s=30)
     assert ledger.balanced, ledger
     said = {prediction.row_id: prediction.predicted for prediction in read_predictions(scoring_lab.kafka)[0]}
     right = sum(said[row_id] == label for row_id, label in wanted.items())
-    print(f"{right} of 100 drawn digits predicted right")
-    assert right >= MIN_RIGHT_OF_100
+    print(f"{right} of {len(wanted)} drawn digits predicted right")
+    assert right / len(wanted) >= MIN_RIGHT
 
 
 def test_a_drifting_stream_is_followed_by_the_model_that_goes_on_learning(page: Page, scoring_lab: Lab) -> None:

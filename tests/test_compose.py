@@ -182,6 +182,7 @@ def lab_at(home: Path, stack: str | None = None) -> Lab:
     return Lab(load_settings().model_copy(update={"home": home, "stack": stack}))
 
 
+@pytest.mark.on_demand
 def test_from_embedded_to_compose_and_back_and_nothing_is_left(home: Path) -> None:
     lines: list[str] = []
     embedded = lab_at(home, "embedded").up(lines.append)

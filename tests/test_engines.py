@@ -429,6 +429,7 @@ def test_the_labs_own_scorer_takes_over_again(engine_lab: Lab) -> None:
     assert learning_began(lab).endswith("at offsets {0: 0}"), "not where the model was taken up in the topic before"
 
 
+@pytest.mark.parametrize("engine_lab", ["spark"], indirect=True)  # No engine has a part in it.
 def test_the_labs_own_scorer_begins_anew_with_a_topic_that_was_made_anew(engine_lab: Lab) -> None:
     events_made_anew_are_scored(engine_lab)
     said = engine_lab.stack.log("scorer", 200).rpartition("scoring with model")[0].rpartition("scoring with model")[2]

@@ -155,6 +155,7 @@ def test_lesson_10_asks_what_the_snapshot_found_and_what_the_slot_keeps(cdc_lab:
     same_on_both(lab)
 
 
+@pytest.mark.on_demand
 def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: Lab) -> None:
     lab = cdc_lab
     lab.stop_engine(ENGINE)

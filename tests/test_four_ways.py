@@ -19,12 +19,13 @@ from labkit.stack import debezium_server
 from tests.changes import CHANGES, events_hash, make_changes, predictions_hash
 from tests.conftest import HOME
 
-# The first finds a lab in which nothing has captured yet; the last is also that of the tests below.
-WAYS: list[tuple[StackName, CaptureName]] = [
-    ("embedded", "server"),
-    ("embedded", "connect"),
-    ("compose", "connect"),
-    ("compose", "server"),
+WAYS = [
+    # It finds a lab in which nothing has captured yet.
+    pytest.param("embedded", "server", id="embedded-server"),
+    pytest.param("embedded", "connect", id="embedded-connect", marks=pytest.mark.on_demand),
+    pytest.param("compose", "connect", id="compose-connect", marks=pytest.mark.on_demand),
+    # That of the tests below, too.
+    pytest.param("compose", "server", id="compose-server", marks=pytest.mark.on_demand),
 ]
 SEED, EPOCHS = 1, 3
 PATIENCE_S = 240.0
@@ -53,9 +54,9 @@ class Known:
 @pytest.fixture(scope="module")
 def known(docker_engine: None) -> Iterator[Known]:
     """What earlier ways have shown, and a lab that begins and ends with nothing."""
-    lab_of(*WAYS[0]).down(report=lambda _: None)
+    lab_of("embedded", "server").down(report=lambda _: None)
     yield Known()
-    lab_of(*WAYS[0]).down(report=lambda _: None)
+    lab_of("embedded", "server").down(report=lambda _: None)
 
 
 def started(stack: StackName, capture: CaptureName) -> Lab:
@@ -92,6 +93,7 @@ def test_the_same_changes_give_the_same_events_and_predictions(
     lab.close()
 
 
+@pytest.mark.on_demand
 @pytest.mark.timeout(600)
 def test_a_debezium_server_in_a_container_is_killed_and_nothing_is_lost(known: Known) -> None:
     lab = started("compose", "server")
@@ -117,6 +119,7 @@ def test_a_debezium_server_in_a_container_is_killed_and_nothing_is_lost(known: K
     lab.close()
 
 
+@pytest.mark.on_demand
 def test_debezium_server_in_a_container_is_unprivileged_and_no_file_of_it_has_a_password(known: Known) -> None:
     lab = started("compose", "server")
     servers = [status for status in lab.status() if status.name.startswith("server-")]

@@ -31,7 +31,7 @@ from labkit.engines.progress import Progress
 from labkit.engines.record import Record
 from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query
 from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import encode_prediction
+from labkit.model.prediction_records import BATCH_BYTES, encode_prediction
 from labkit.model.resume import resume_positions
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
@@ -61,6 +61,7 @@ class SparkScorer:
         self._producer = KafkaProducer(
             bootstrap_servers=options.servers,
             transactional_id=TRANSACTIONAL_ID,
+            batch_size=BATCH_BYTES,
             delivery_timeout_ms=30_000,
             request_timeout_ms=10_000,
             **CLIENT,

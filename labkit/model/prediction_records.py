@@ -18,6 +18,11 @@ _FORM = TypeAdapter(Prediction)
 RESET_KEY = b"score-reset"
 """Key of a mark: scores count the predictions behind it. In the topic itself, so that all screens agree where it is."""
 
+BATCH_BYTES = 512 * 1024
+"""For a producer's ``batch_size``: a scorer's micro-batch of predictions, some 400 bytes each, is one record batch. Of
+kafka-python's own 16 KiB forty predictions fill one, and each further one wakes the producer's thread, which costs more
+than predicting it."""
+
 
 def encode_prediction(prediction: Prediction) -> bytes:
     """The JSON record of a prediction; probabilities with four decimals."""

@@ -21,7 +21,7 @@ from labkit.model.continual import deterministic_ops
 from labkit.model.inference import compile_predict
 from labkit.model.learner import Learner, stack_images
 from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import encode_prediction
+from labkit.model.prediction_records import BATCH_BYTES, encode_prediction
 from labkit.model.resume import EVENTS_TOPIC, first_scored_by, made_anew, resume_positions
 from labkit.model.store import ModelStore
 from labkit.settings import PREDICTIONS_TOPIC
@@ -34,9 +34,6 @@ log = logging.getLogger(__name__)
 GROUP = "labkit-scorer"
 """The consumer group whose committed offsets tell how far scoring is."""
 MAX_BATCH = 512
-PRODUCED_AT_ONCE = 512 * 1024
-"""Bytes of the predictions of a whole micro-batch, some 400 each, and more. kafka-python's own 16 KiB would hold 40:
-each further one would wake the producer's thread, which costs more than predicting it."""
 RETRY_S = 0.5
 
 
@@ -120,7 +117,7 @@ class Scorer:
         # batch, so that a batch is one request.
         producer = KafkaProducer(
             bootstrap_servers=self._servers,
-            batch_size=PRODUCED_AT_ONCE,
+            batch_size=BATCH_BYTES,
             linger_ms=1_000,
             delivery_timeout_ms=10_000,
             request_timeout_ms=5_000,
