@@ -12,7 +12,7 @@ from labkit.errors import LabError
 from labkit.settings import Settings, load_endpoints
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.compose import ComposeStack
-from labkit.stack.kafka import JAVA
+from labkit.stack.java import JAVA
 from labkit.stack.ports import is_free
 
 PYTHONS = ((3, 11), (3, 12))

@@ -30,7 +30,7 @@ from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.compose_environment import COMPOSE_FILE, SAMPLE, environment_file, write_environment
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
-from labkit.stack.kafka import JAVA
+from labkit.stack.java import JAVA
 from labkit.stack.keeper import Keeper, scorer_programs
 from labkit.stack.ports import choose_port, free_port, held_by_other_labs
 

@@ -18,7 +18,7 @@ from labkit.errors import LabError
 from labkit.settings import CAPTURE_ROUTES, HTTP_ROUTE, HTTP_SCORER, Settings
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report
-from labkit.stack.kafka import JAVA, PLAIN_JAVA
+from labkit.stack.java import class_archive, java_command
 from labkit.stack.keeper import SCORER_ARGUMENTS, Program, scorer_environment
 
 GROUP = "debezium-server"
@@ -102,27 +102,25 @@ def folder(settings: Settings, route: str) -> Path:
     return settings.home / "server" / route
 
 
-def command(classpath: Sequence[Path], folder: Path, heap_mib: int, compiler_level: int) -> list[str]:
+def command(classpath: Sequence[Path], settings: Settings, route: str) -> list[str]:
     """Command line of one Debezium Server.
 
     Args:
         classpath: As `prepare` returned it, and the folder or jar of our plugins.
-        folder: Holds its ``application.properties``.
-        heap_mib: Java's heap, MiB.
-        compiler_level: Java's compilers: 1 for the quick one alone, 4 for the strong one, too.
+        settings: The lab's.
+        route: Its route; all of them load the same classes.
     """
     return [
-        str(JAVA),
-        "-cp",
-        ":".join(str(path) for path in classpath),
-        f"-Xmx{heap_mib}m",
-        "-Xms32m",
-        *PLAIN_JAVA,
-        f"-XX:TieredStopAtLevel={compiler_level}",
-        f"-Dquarkus.config.locations={folder / PROPERTIES}",
+        *java_command(
+            classpath,
+            settings.server_heap_mib,
+            compiler_level=settings.capture_compiler_level,
+            archive=class_archive(settings, "debezium-server", classpath),
+        ),
+        f"-Dquarkus.config.locations={folder(settings, route) / PROPERTIES}",
         "io.debezium.server.Main",
         # It reads no arguments. This one says whose process it is, for whoever clears up after a killed supervisor.
-        str(folder),
+        str(folder(settings, route)),
     ]
 
 
@@ -131,7 +129,7 @@ def programs(settings: Settings, classpath: Sequence[Path]) -> list[Program]:
     servers = [
         Program(
             service(route),
-            command(classpath, folder(settings, route), settings.server_heap_mib, settings.capture_compiler_level),
+            command(classpath, settings, route),
             autostart=False,
         )
         for route in (*CAPTURE_ROUTES, HTTP_ROUTE)

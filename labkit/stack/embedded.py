@@ -23,6 +23,7 @@ from labkit.stack import debezium_server, health, kafka, postgres
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
+from labkit.stack.java import JAVA, prepare_sharing
 from labkit.stack.keeper import Keeper, Program, scorer_programs
 from labkit.stack.ports import choose_port, free_port, held_by_other_labs
 
@@ -130,7 +131,8 @@ class EmbeddedStack:
         with FileLock(cache.folder / "fetch.lock"):
             debezium = cache.unpack_plugin()
             own = cache.folder / "plugins" / "labkit"
-            build_plugins(classpath, ecj, kafka.JAVA, own / PLUGINS_JAR)
+            build_plugins(classpath, ecj, JAVA, own / PLUGINS_JAR)
+            prepare_sharing(self.settings)
         return classpath, [debezium, own]
 
     def _prepare_servers(self, plugins: list[Path], report: Report) -> list[Program]:

