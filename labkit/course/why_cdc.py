@@ -28,7 +28,7 @@ def lost_rows(answer: object, lab: Lab, table: str, topic: str) -> str:
     told = {int(record.key) for record in read_to_present_end(lab.kafka, topic)}
     lost = len(rows - told)
     if given == lost:
-        return f"Of {len(rows):,} rows, {lost} were committed and never told to Kafka."
+        return f"Of {len(rows):,} rows, {lost} {'was' if lost == 1 else 'were'} committed and never told to Kafka."
     if given == len(rows) - len(told) or given in (len(rows), len(told)):
         raise WrongAnswer("That compares sizes. Compare the ids: which are in the table and not among the keys?")
     raise WrongAnswer(
