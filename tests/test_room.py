@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from labkit.engines.catalog import PACKAGES
+from labkit.engines.environment import EngineEnvironment
 from labkit.errors import LabError
-from labkit.settings import CHECKOUT, load_settings
+from labkit.settings import CHECKOUT, Settings, load_settings
 from labkit.stack.artifacts import RUNTIME_GROUPS, ArtifactCache, locked
+from tests.small_engine import small_packages
 from tests.test_artifacts import GROUPS, SMALLEST, make_cache
 from tests.test_bootstrap import BUILDERS
 from tests.test_bootstrap import locked as locked_packages
@@ -95,6 +98,47 @@ def test_serving_says_what_is_in_the_way(room: Path, address: str, tmp_path: Pat
         refused = subprocess.run([*TOOL, "serve", *arguments], capture_output=True, text=True, timeout=60)
         assert refused.returncode == 1 and words in refused.stderr, refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.on_demand
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("engine", ["spark", "flink"])
+def test_an_engine_is_installed_from_the_room_alone(
+    engine: str, room: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = tmp_path / "few.txt"
+    few.write_text(locked_packages(("setuptools",)))  # It builds what an engine has as sources only.
+    gathered = subprocess.run([*TOOL, "fill", room, "--lock", few, "--engine", engine], capture_output=True, text=True)
+    assert gathered.returncode == 0, gathered.stderr
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    told: list[str] = []
+    environment = EngineEnvironment(PACKAGES[engine], Settings(cache_dir=tmp_path / "cache", mirror=address))
+    environment.install(told.append)
+    assert environment.installed and not [line for line in told if "package index" in line]
+
+
+def test_what_the_room_lacks_of_an_engine_comes_from_the_package_index(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    settings = Settings(cache_dir=tmp_path / "cache", mirror=address)
+    EngineEnvironment(small_packages(tmp_path), settings).install(told.append)
+    assert [line for line in told if f"A small engine: not from {address}" in line]
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)
+    elsewhere = settings.model_copy(update={"cache_dir": tmp_path / "other"})
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    with pytest.raises(LabError, match="A small engine could not be installed"):
+        EngineEnvironment(small_packages(tmp_path), elsewhere).install(told.append)
+
+
+def test_an_engine_that_is_none_is_named(tmp_path: Path) -> None:
+    command = [*TOOL, "fill", tmp_path / "room", "--engine", "sparc"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "did you mean 'spark'?" in refused.stderr
+    assert not (tmp_path / "room").exists()
 
 
 @pytest.mark.parametrize("mirror", ["teacher:8765", "ftp://teacher", "http://a b"])

@@ -1,6 +1,7 @@
 """A room without internet: gather all that the lab fetches on one machine, and serve it to the others.
 
-    python tools/room.py fill build/room     packages, jars and the project itself, some 600 MB
+    python tools/room.py fill build/room     packages, jars and the project itself, some 600 MB;
+                                             --server and --engine spark, say, more
     python tools/room.py serve build/room    serves them until Ctrl-C, and prints what attendees type
 
 The packages are those for this kind of machine: system, processor, Python's version.
@@ -18,6 +19,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from labkit.engines.catalog import PACKAGES, Packages, find_packages
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, load_settings
 from labkit.stack import debezium_server
@@ -40,11 +42,21 @@ def fill(
     folder: Path,
     lock: Annotated[list[Path] | None, typer.Option(help="Lock files; by default all that make lab needs.")] = None,
     server: Annotated[bool, typer.Option(help="Debezium Server, too: 782 MB more.")] = False,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What an engine is made of, too, one or several of: {', '.join(PACKAGES)}."),
+    ] = None,
 ) -> None:
     """Gather everything. A second run fetches only what is missing."""
+    engines = [_of_this_python(find_packages(name)) for name in engine or []]
     folder.mkdir(parents=True, exist_ok=True)
-    _gather_wheels(folder / "wheels", lock or list(LOCKS))
-    _gather_jars(folder / "jars", [*RUNTIME_GROUPS, *([debezium_server.GROUP] if server else [])])
+    _gather_packages(folder / "wheels", lock or list(LOCKS))
+    for packages in engines:
+        say(f"{packages.title}: about {packages.download_mib} MiB")
+        # Some of theirs are only there as sources.
+        _gather_packages(folder / "wheels", [packages.lock], wheels_only=False)
+    groups = [*RUNTIME_GROUPS, *([debezium_server.GROUP] if server else []), *(packages.jars for packages in engines)]
+    _gather_jars(folder / "jars", groups)
     _gather_project(folder / PROJECT)
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     say(f"ready: {total / 1e6:,.0f} MB in {folder}. Now: make serve-room")
@@ -83,18 +95,29 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def _gather_wheels(folder: Path, locks: list[Path]) -> None:
+def _of_this_python(packages: Packages) -> Packages:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if version not in packages.pythons:
+        raise LabError(
+            f"{packages.title} wants a Python {' or '.join(packages.pythons)}, and this lab's is {version}",
+            "gather it with a lab of that Python: make room PYTHON3=python3.11, in another clone",
+        )
+    return packages
+
+
+def _gather_packages(folder: Path, locks: list[Path], *, wheels_only: bool = True) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     say(f"packages for Python {version}")
     with tempfile.TemporaryDirectory() as temporary:
         # uv cannot download without installing; pip can, and an environment of uv's has none.
         subprocess.run([sys.executable, "-m", "venv", temporary], check=True)
         pip = [f"{temporary}/bin/python", "-m", "pip", "download", "--disable-pip-version-check", "-q"]
-        options = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+        options = ["--require-hashes", "--no-deps", "--dest", str(folder)]
+        options.append("--only-binary=:all:" if wheels_only else "--prefer-binary")
         for lock in locks:
             if subprocess.call([*pip, *options, "-r", str(lock)]):
                 raise LabError(f"the packages of {lock.name} could not be fetched", "check the network, try again")
-    say(f"{len(list(folder.glob('*.whl')))} packages")
+    say(f"{len(list(folder.iterdir()))} packages")
 
 
 def _gather_jars(folder: Path, groups: list[str]) -> None:

