@@ -11,7 +11,7 @@ import json
 import os
 import statistics
 import time
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import psutil
 import typer
@@ -47,7 +47,9 @@ def main(
     capture: Annotated[str, typer.Option(help="connect or server")] = "connect",
 ) -> None:
     """Run it."""
-    chosen: CaptureName = "server" if capture == "server" else "connect"
+    if capture not in get_args(CaptureName):
+        raise typer.BadParameter(f"{capture} is none of {', '.join(get_args(CaptureName))}")
+    chosen = cast(CaptureName, capture)
     settings = load_settings()
     lab = Lab(settings.model_copy(update={"home": settings.home / "benchmark", "capture": chosen}))
     lab.down(report=lambda _: None)

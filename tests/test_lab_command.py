@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -41,11 +43,21 @@ def wait_for(text: str, output: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.1)
 
 
+async def answers(address: str) -> None:
+    """Wait until JupyterLab listens: it says how to end it a moment before."""
+    while True:
+        with suppress(URLError):
+            urlopen(address).close()
+            return
+        await asyncio.sleep(0.2)
+
+
 async def say_in_terminal(said: str, command: str, answer: str) -> None:
     """Open a terminal in the JupyterLab whose address was said, type a command, and wait for its answer."""
     found = re.search(r"http://(127\.0\.0\.1:\d+)/lab/tree/01_first_digit.ipynb\?token=(\w+)", said)
     assert found, "the address leads to the notebook"
     place, token = found.groups()
+    await answers(f"http://{place}/api/status?token={token}")
     with urlopen(Request(f"http://{place}/api/terminals?token={token}", method="POST")) as response:
         name = json.load(response)["name"]
     terminal = await websocket_connect(f"ws://{place}/terminals/websocket/{name}?token={token}")

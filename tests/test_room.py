@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(room: Path) -> Iterator[str]:
     """Where the room is served, on this machine only."""
+    with served(room) as address:
+        yield address
+
+
+@contextmanager
+def served(room: Path) -> Generator[str]:
+    """Serve a room."""
     command = [*TOOL, "serve", room, "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
@@ -104,9 +112,9 @@ def test_serving_says_what_is_in_the_way(room: Path, address: str, tmp_path: Pat
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("engine", ["spark", "flink"])
 def test_an_engine_is_installed_from_the_room_alone(
-    engine: str, room: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = tmp_path / "few.txt"
+    few, room = tmp_path / "few.txt", tmp_path / "room"
     few.write_text(locked_packages(("setuptools",)))  # It builds what an engine has as sources only.
     gathered = subprocess.run([*TOOL, "fill", room, "--lock", few, "--engine", engine], capture_output=True, text=True)
     assert gathered.returncode == 0, gathered.stderr
@@ -114,8 +122,9 @@ def test_an_engine_is_installed_from_the_room_alone(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     told: list[str] = []
-    environment = EngineEnvironment(PACKAGES[engine], Settings(cache_dir=tmp_path / "cache", mirror=address))
-    environment.install(told.append)
+    with served(room) as address:
+        environment = EngineEnvironment(PACKAGES[engine], Settings(cache_dir=tmp_path / "cache", mirror=address))
+        environment.install(told.append)
     assert environment.installed and not [line for line in told if "package index" in line]
 
 

@@ -152,11 +152,9 @@ EVENT_RECORDS = 40 + 14 + 1 + 10 + 300
 CSV_RECORDS = 32 + 14 + 200
 
 
+# A start of servers takes half a minute of a busy machine: what each test leaves capturing, the next goes on with. In
+# the first Kafka Connect, Debezium Server, Kafka Connect; then Debezium Server to the end.
 def test_the_same_changes_make_the_same_records_and_a_switch_loses_and_repeats_none(by_connect: Lab) -> None:
-    """A start of servers takes half a minute of a busy machine: what each test leaves capturing, the next goes on with.
-
-    Here Kafka Connect, Debezium Server, Kafka Connect; then Debezium Server to the end.
-    """
     first = changes_and_hashes(by_connect)
     by_connect.close()
 
@@ -190,7 +188,7 @@ def test_the_same_changes_make_the_same_records_and_a_switch_loses_and_repeats_n
     lab.close()
 
 
-def test_a_released_route_stays_released_whoever_captures(by_connect: Lab) -> None:
+def test_a_released_route_stays_released_after_a_switch_to_debezium_server(by_connect: Lab) -> None:
     lab = switched("connect")
     lab.release("csv")
     assert "debezium" not in lab.tables.slots()

@@ -100,7 +100,7 @@ def _of_this_python(packages: Packages) -> Packages:
     if version not in packages.pythons:
         raise LabError(
             f"{packages.title} wants a Python {' or '.join(packages.pythons)}, and this lab's is {version}",
-            "gather it with a lab of that Python: make room PYTHON3=python3.11, in another clone",
+            f"gather it in another clone: uv venv --python {packages.pythons[-1]} .venv && make setup, then this again",
         )
     return packages
 

@@ -19,8 +19,8 @@ from labkit.errors import LabError
 
 JAVA_OPTIONS = "-Xss8m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 """When a micro-batch fails, Spark searches Python's whole error text with a regular expression that recurses at each
-character: the usual megabyte of stack overflows, and nobody learns why it failed. Most of a job's work is done in
-Python: Java's strong compiler and its parallel collector would take a third of the processor time of a start."""
+character: the usual megabyte of stack overflows, and nobody learns why it failed. A job's work is done in Python
+for the most part: Java's strong compiler and its parallel collector would cost more at the start than they bring."""
 LOOK_S = 0.5
 
 
