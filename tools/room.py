@@ -112,7 +112,8 @@ def _gather_packages(folder: Path, locks: list[Path], *, wheels_only: bool = Tru
         # uv cannot download without installing; pip can, and an environment of uv's has none.
         subprocess.run([sys.executable, "-m", "venv", temporary], check=True)
         pip = [f"{temporary}/bin/python", "-m", "pip", "download", "--disable-pip-version-check", "-q"]
-        options = ["--require-hashes", "--no-deps", "--dest", str(folder)]
+        # uv, which locks and installs them, minds no upper bound of a package's Python; pip would.
+        options = ["--require-hashes", "--no-deps", "--ignore-requires-python", "--dest", str(folder)]
         options.append("--only-binary=:all:" if wheels_only else "--prefer-binary")
         for lock in locks:
             if subprocess.call([*pip, *options, "-r", str(lock)]):
