@@ -19,7 +19,7 @@ from typing import Annotated
 import psutil
 import typer
 
-from labkit.engines.catalog import PACKAGES, Packages, find_packages
+from labkit.engines.catalog import Packages, find_packages
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, load_settings
 from labkit.stack import debezium_server
@@ -28,6 +28,8 @@ from labkit.stack.artifacts import RUNTIME_GROUPS, ArtifactCache
 PORT = 8765
 LOCKS = (CHECKOUT / "requirements-uv.txt", CHECKOUT / "requirements.txt")
 PROJECT = "labkit.git"
+SERVED = ("spark",)
+"""Engines that were seen to install from a room. Flink's packages do not yet."""
 
 app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
 
@@ -44,11 +46,11 @@ def fill(
     server: Annotated[bool, typer.Option(help="Debezium Server, too: 782 MB more.")] = False,
     engine: Annotated[
         list[str] | None,
-        typer.Option(help=f"What an engine is made of, too, one or several of: {', '.join(PACKAGES)}."),
+        typer.Option(help=f"What an engine is made of, too: {', '.join(SERVED)}."),
     ] = None,
 ) -> None:
     """Gather everything. A second run fetches only what is missing."""
-    engines = [_of_this_python(find_packages(name)) for name in engine or []]
+    engines = [_gatherable(find_packages(name)) for name in engine or []]
     folder.mkdir(parents=True, exist_ok=True)
     _gather_packages(folder / "wheels", lock or list(LOCKS))
     for packages in engines:
@@ -95,7 +97,11 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def _of_this_python(packages: Packages) -> Packages:
+def _gatherable(packages: Packages) -> Packages:
+    if packages.name not in SERVED:
+        raise LabError(
+            f"{packages.title} cannot be installed from a room", f"at home: labkit engine install {packages.name}"
+        )
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if version not in packages.pythons:
         raise LabError(
