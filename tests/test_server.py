@@ -198,10 +198,26 @@ def test_a_released_route_stays_released_after_a_switch_to_debezium_server(by_co
     lab = switched("server")
     assert {s.name: s.state for s in lab.status()}["server-csv"] == "stopped"
     snapshot_is_captured(lab)
+    assert {s.name: s.healthy for s in lab.status()}["server-csv"]
     lab.release("csv")
     assert {s.name: s.state for s in lab.status()}["server-csv"] == "stopped"
     assert "debezium" not in lab.tables.slots()
     snapshot_is_captured(lab)  # It knows no position from before.
+    assert {s.name: s.healthy for s in lab.status()}["server-csv"]
+    lab.close()
+
+
+@pytest.mark.on_demand
+def test_a_released_route_stays_released_after_a_switch_to_connect(by_connect: Lab) -> None:
+    lab = switched("server")
+    lab.release("csv")
+    assert "debezium" not in lab.tables.slots()
+    assert {s.name: s.state for s in lab.status()}["server-csv"] == "stopped"
+    lab.close()
+
+    lab = switched("connect")
+    assert "mnist-connector" not in lab.connect.names()
+    snapshot_is_captured(lab)
     lab.close()
 
 
@@ -213,7 +229,6 @@ def snapshot_is_captured(lab: Lab) -> None:
     lab.wait_until(
         lambda: len(records_since(lab, {CSV: before}, CSV)) == labelled, "the snapshot is captured", PATIENCE_S
     )
-    assert {s.name: s.healthy for s in lab.status()}["server-csv"]
 
 
 def test_a_killed_server_loses_nothing_and_goes_on_by_itself(by_connect: Lab) -> None:

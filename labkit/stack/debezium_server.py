@@ -127,11 +127,7 @@ def command(classpath: Sequence[Path], settings: Settings, route: str) -> list[s
 def programs(settings: Settings, classpath: Sequence[Path]) -> list[Program]:
     """One process for each route, and the scorer that one of them posts to; each starts once its route is captured."""
     servers = [
-        Program(
-            service(route),
-            command(classpath, settings, route),
-            autostart=False,
-        )
+        Program(service(route), command(classpath, settings, route), autostart=False)
         for route in (*CAPTURE_ROUTES, HTTP_ROUTE)
     ]
     scorer = [sys.executable, *SCORER_ARGUMENTS, "--from", "http"]
