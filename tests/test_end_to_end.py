@@ -315,6 +315,7 @@ def _interrupted(manager: KernelManager, client: BlockingKernelClient, code: str
         ended.set()
 
 
+@pytest.mark.on_demand
 def test_a_kernel_interrupted_in_training_trains_again(scoring_lab: Lab) -> None:
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel()

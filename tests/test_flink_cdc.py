@@ -173,6 +173,7 @@ def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: La
     same_on_both(lab)
 
 
+@pytest.mark.on_demand  # Lesson 10 makes the same query, and asks for the same counts.
 def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab) -> None:
     lab, bench = cdc_lab, Workbench(cdc_lab, "flink")
     bench.clear()

@@ -119,7 +119,8 @@ def command(process: psutil.Process) -> list[str]:
 
 
 @pytest.mark.timeout(1200)  # An engine starts three times, and a busy machine takes a minute for each.
-@pytest.mark.parametrize("engine", [pytest.param("spark", marks=pytest.mark.on_demand), "flink"])
+@pytest.mark.on_demand
+@pytest.mark.parametrize("engine", ["spark", "flink"])
 def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: IrisStream, engine: IrisEngine) -> None:
     lab = iris_lab
     training, test = hold_out(load_flowers())
@@ -163,7 +164,8 @@ def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: Ir
     assert len(re.findall(GOES_ON[engine], text)) == 2, "each successor goes on from a checkpoint"
 
 
-@pytest.mark.parametrize("engine", ["flink"])  # What decides is the same code on both.
+@pytest.mark.on_demand  # What decides is tried without an engine by tests/test_iris.py.
+@pytest.mark.parametrize("engine", ["flink"])
 def test_what_is_no_flower_is_passed_over_with_a_line_in_the_log(
     iris_lab: Lab, stream: IrisStream, engine: IrisEngine
 ) -> None:

@@ -1,4 +1,4 @@
-"""Every lesson on the real servers, in a lab of its own: solved and unsolved, each twice, and nothing left behind."""
+"""Every lesson on the real servers, in a lab of its own: solved and unsolved, and nothing left behind."""
 
 import itertools
 import subprocess
@@ -16,7 +16,17 @@ from nbformat import NotebookNode
 from labkit import Lab
 from labkit.course.exercises import CHECK_OUTPUT
 from labkit.settings import CHECKOUT, load_settings
-from tools.course import LESSONS, SIDE_BY_SIDE, Course, LessonError, outputs, run_module
+from tools.course import (
+    LESSONS,
+    SIDE_BY_SIDE,
+    Course,
+    LessonError,
+    for_nbval,
+    leftovers,
+    outputs,
+    run_by_nbval,
+    run_module,
+)
 from tools.make_exercises import NOTEBOOKS, SOLUTIONS, exercise_text
 
 COURSE = [folder / lesson for lesson in LESSONS for folder in (SOLUTIONS, NOTEBOOKS)]
@@ -26,6 +36,11 @@ COURSE_S = 900
 PATIENCE_S = 3600
 
 
+def name(notebook: Path) -> str:
+    """Its path within the course."""
+    return str(notebook.relative_to(NOTEBOOKS))
+
+
 def verdicts(notebook: NotebookNode) -> list[str]:
     """What the checks said, as text."""
     texts = (str(out.get("data", {}).get("text/plain", "")) for out in outputs(notebook))
@@ -33,8 +48,8 @@ def verdicts(notebook: NotebookNode) -> list[str]:
 
 
 @pytest.mark.timeout(PATIENCE_S)
-@pytest.mark.parametrize("notebook", COURSE, ids=lambda notebook: str(notebook.relative_to(NOTEBOOKS)))
-def test_twice_in_a_row_and_nothing_left(notebook: Path, course: Course) -> None:
+@pytest.mark.parametrize("notebook", COURSE, ids=name)
+def test_it_runs_and_nothing_is_left(notebook: Path, course: Course) -> None:
     course.hurry()
     run = course.result(notebook.name)[notebook]
     assert not run.failure, run.failure
@@ -50,6 +65,17 @@ def test_twice_in_a_row_and_nothing_left(notebook: Path, course: Course) -> None
     if any("lab.dashboard()" in cell.source for cell in solution.cells):
         stills = ["labkit-still" in str(out.get("data", {}).get("text/html", "")) for out in outputs(run.document)]
         assert any(stills), "the dashboard leaves a picture"
+
+
+@pytest.mark.on_demand
+@pytest.mark.parametrize("notebook", [notebook for notebook in COURSE if not for_nbval(notebook)], ids=name)
+def test_nbval_runs_it_too(notebook: Path, tmp_path: Path) -> None:
+    lab = Lab(load_settings().model_copy(update={"home": tmp_path / "lab"}))
+    try:
+        run_by_nbval(notebook, lab, threading.Event())
+        assert not leftovers(lab)
+    finally:
+        lab.down(report=lambda _: None)
 
 
 @pytest.mark.timeout(PATIENCE_S)

@@ -126,6 +126,7 @@ def test_a_transaction_that_hangs_after_a_brokers_restart_is_aborted(scoring_lab
     assert "Aborting a transaction that hangs in connect-offsets-0" in lab.stack.log("connect", lines=2000)
 
 
+@pytest.mark.on_demand
 def test_a_hanging_transaction_that_a_new_task_waits_for_is_aborted(scoring_lab: Lab, left_open: str) -> None:
     lab = scoring_lab
     before = balanced(lab).events
@@ -138,6 +139,7 @@ def test_a_hanging_transaction_that_a_new_task_waits_for_is_aborted(scoring_lab:
     assert balanced(lab).events == before + 1
 
 
+@pytest.mark.on_demand
 def test_a_transaction_of_which_the_coordinator_says_nothing_is_left_alone(scoring_lab: Lab, left_open: str) -> None:
     """As while a coordinator is loaded: the producer may live, and take for committed what an abort takes back."""
     lab = scoring_lab

@@ -1,4 +1,4 @@
-"""Run every lesson on the real servers, in a lab of its own: solved and unsolved, each by papermill and by nbval.
+"""Run every lesson on the real servers, in a lab of its own: its solution by papermill and nbval, and its exercises.
 
     python -m tools.course [LESSON ...]
 
@@ -37,10 +37,12 @@ from tools.make_exercises import NOTEBOOKS, SOLUTIONS
 LESSONS = sorted(path.name for path in SOLUTIONS.glob("*.ipynb"))
 SIDE_BY_SIDE = 3
 """Lessons at a time, each in a lab of its own: most of a lesson is waiting for servers, also on two cores."""
+BESIDE_TESTS = 2
+"""Lessons at a time as long as other tests run."""
 NICE = 5
 """Beside other work a lesson takes what that leaves, for the most part."""
 PARAMETERS: Mapping[str, Mapping[str, float]] = {
-    "01_first_digit.ipynb": {"samples": 7},
+    "01_first_digit.ipynb": {"samples": 7, "epochs": 5},
     "02_why_change_data_capture.ipynb": {"kills": 4, "seconds": 1.0},
     "05_tensorflow_from_a_stream.ipynb": {"epochs": 2, "timed": 500},
     "06_live_dashboard.ipynb": {"digits": 400},
@@ -67,7 +69,7 @@ class NotebookRun:
     """A notebook run by papermill, and in the same lab again by nbval.
 
     Attributes:
-        document: The notebook with the outputs of the first run; None where it failed.
+        document: The notebook with the outputs of papermill's run; None where it failed.
         left: What each run left on the servers and on the machine.
         failure: What went wrong in a run; empty where nothing did.
     """
@@ -91,9 +93,9 @@ class LessonError(Exception):
 
 
 class Course(AbstractContextManager["Course"]):
-    """The runs of some lessons, by a process of their own: one lesson at a time, until `hurry`.
+    """The runs of some lessons, by a process of their own: `BESIDE_TESTS` lessons at a time, until `hurry`.
 
-    Other tests wait for servers much of the time. One lesson beside them takes the processors that they leave idle.
+    Other tests wait for servers much of the time. Lessons beside them take the processors that they leave idle.
     The process goes by what comes to its input: a line, to hurry; the end, to break off. So it ends with this one,
     whatever becomes of that.
 
@@ -184,7 +186,7 @@ def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore
 
 
 def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRuns:
-    """Run a lesson as a newcomer does, in a lab that is not even started; then once more; then so its exercises.
+    """Run a lesson as a newcomer does, in a lab that is not even started; then once more by nbval; then its exercises.
 
     A notebook that fails does not keep the other from its turn.
 
@@ -199,7 +201,7 @@ def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRuns:
     try:
         for notebook in (SOLUTIONS / lesson, NOTEBOOKS / lesson):
             try:
-                runs[notebook] = run_twice(notebook, folder / "output.ipynb", lab, stop)
+                runs[notebook] = run_notebook(notebook, folder / "output.ipynb", lab, stop)
             except LessonError as error:
                 runs[notebook] = NotebookRun(None, [], str(error))
             except Exception:  # What it left could not be looked at, say.
@@ -211,14 +213,19 @@ def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRuns:
     return runs
 
 
-def run_twice(notebook: Path, output: Path, lab: Lab, stop: threading.Event) -> NotebookRun:
-    """Run a notebook by papermill, and then by nbval.
+def for_nbval(notebook: Path) -> bool:
+    """Whether a notebook is run by nbval, too, whenever the lessons are: a solution, unless it starts an engine.
 
-    The lessons that start an engine take long. They are left at papermill, the solution and then the exercises.
+    The others are cell for cell what papermill has run there already, and take long.
     """
+    return notebook.parent == SOLUTIONS and not notebook.name.startswith(ENGINE_LESSONS)
+
+
+def run_notebook(notebook: Path, output: Path, lab: Lab, stop: threading.Event) -> NotebookRun:
+    """Run a notebook by papermill, and then by nbval where that is for it."""
     document = run_by_papermill(notebook, output, lab, stop)
     left = [leftovers(lab)]
-    if not notebook.name.startswith(ENGINE_LESSONS):
+    if for_nbval(notebook):
         run_by_nbval(notebook, lab, stop)
         left.append(leftovers(lab))
     return NotebookRun(document, left)
@@ -337,11 +344,11 @@ def _end_strangers(lab: Lab) -> None:
 def run_beside(folder: str, lessons: Sequence[str]) -> None:
     """Run lessons as `Course` wants it."""
     os.nice(NICE)
-    turns, stop = threading.Semaphore(1), threading.Event()
+    turns, stop = threading.Semaphore(BESIDE_TESTS), threading.Event()
     running = threading.Thread(target=run_lessons, args=(lessons, Path(folder), turns, stop))
     running.start()
     for _ in sys.stdin:
-        turns.release(SIDE_BY_SIDE - 1)
+        turns.release(SIDE_BY_SIDE - BESIDE_TESTS)
     stop.set()
     turns.release(SIDE_BY_SIDE)  # Whoever waits for a turn learns that there is none.
     running.join()
