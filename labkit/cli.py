@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from labkit.digits import DISTURBANCES, check_disturbance
-from labkit.engines.catalog import ENGINES, LOCAL, check_master, find_engine, find_packages
+from labkit.engines.catalog import ENGINES, LOCAL, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
+from labkit.engines.place import check_place
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.model.lean_keras import leave_out_unused
@@ -37,6 +38,10 @@ console = Console()
 notes = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Parallelism = Annotated[
+    int | None,
+    typer.Option(help="Threads here, or a cluster's cores or task slots, at most. By default what can share the work."),
+]
 Stack = Annotated[
     StackName | None, typer.Option(help="Who runs the servers. By default as at the last start, at first embedded.")
 ]
@@ -188,6 +193,7 @@ def score(
         typer.Option(help="What scores: local, spark, flink-kafka or flink-cdc. By default what the lab scores with."),
     ] = "",
     master: Annotated[str, typer.Option(help="Where the engine runs, such as local[2] or spark://host:7077.")] = "",
+    parallelism: Parallelism = None,
 ) -> None:
     """Score change events until stopped. The lab's supervisor runs this; by hand it is for looking closer."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -212,7 +218,7 @@ def score(
     elif found is not None:
         from labkit.engines.job import run_job
 
-        place = check_master(found, master or noted.master_of(name))
+        place = check_place(found, master, parallelism) if master or parallelism else noted.place_of(name)
         run_job(found, place, the_lab.kafka, the_lab.settings, stop)
     else:
         _score_here(the_lab, stop)
@@ -302,9 +308,10 @@ def engine_remove(name: Annotated[str, typer.Argument(help="spark or flink.")]) 
 def engine_use(
     name: Annotated[str, typer.Argument(help="local, spark, flink-kafka or flink-cdc.")],
     master: Annotated[str, typer.Option(help="Where it runs, such as local[2] or spark://host:7077.")] = "",
+    parallelism: Parallelism = None,
 ) -> None:
     """Let an engine score from now on; each goes on where the other was."""
-    Lab().score_by(name, master)
+    Lab().score_by(name, master, parallelism)
     console.print(f"{name} scores now.")
 
 

@@ -17,12 +17,13 @@ from labkit.database import DigitTables
 from labkit.database.prediction_table import PredictionTable
 from labkit.digits import Disturbance, load_kept_digits
 from labkit.digits.sources import Split
-from labkit.engines.catalog import LOCAL, check_master, find_engine, find_packages
-from labkit.engines.choice import HERE, choose_engine, chosen_engine
+from labkit.engines.catalog import LOCAL, find_engine, find_packages
+from labkit.engines.choice import choose_engine, chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version
 from labkit.engines.left_over import end_on_cluster
 from labkit.engines.options import CDC_SLOT
+from labkit.engines.place import check_place
 from labkit.engines.progress import job_folder, read_progress
 from labkit.engines.reachable import check_reachable
 from labkit.errors import LabError
@@ -381,7 +382,7 @@ class Lab:
         """Start the scorer, unless it runs. It goes on behind the last prediction that is recorded."""
         self.stack.start_service(SCORER)
 
-    def score_by(self, engine: str, master: str = "") -> None:
+    def score_by(self, engine: str, master: str = "", parallelism: int | None = None) -> None:
         """Let the lab's own scorer or another engine score from now on.
 
         Those that read Kafka take turns, and each goes on where the one before was. ``flink-cdc`` reads PostgreSQL and
@@ -390,6 +391,8 @@ class Lab:
         Args:
             engine: ``local``, or an engine that is installed, such as ``spark``.
             master: Where the engine runs: ``local[2]`` by default, or the address of a cluster.
+            parallelism: Threads, or of a cluster cores (Spark) or task slots (Flink), at most; by default as many as
+                can share the work.
 
         Raises:
             LabError: There is no such engine or place, the engine is not installed, its cluster does not answer, the
@@ -399,12 +402,12 @@ class Lab:
         found = None if engine == LOCAL else find_engine(engine)
         service = SCORER if found is None else found.service
         before = choice.engine if service == SCORER else engine
-        place_before = choice.master_of(before)
+        place_before = choice.place_of(before)
         if found is not None:
-            check_master(found, master or HERE)
+            place = check_place(found, master, parallelism)
             EngineEnvironment(found.packages, self.settings).check()
-            check_reachable(found, master or HERE)
-            choice.masters[engine] = master or HERE
+            check_reachable(found, place)
+            choice.places[engine] = place
         _ = self.endpoints  # Raises where the lab is not up.
         runs = self.stack.is_running(service)
         self.stack.stop_service(service)

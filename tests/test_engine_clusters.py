@@ -14,16 +14,26 @@ import psutil
 import pytest
 
 from labkit import Lab, LabError
+from labkit.course import Workbench
+from labkit.course.envelopes import capture_envelopes
 from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES
+from labkit.engines.count_job import count_labels, job_name
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.flink_cluster import ENDED, cancel_left_over, free_slots
+from labkit.engines.iris_job import IrisEngine, iris_log, learn_iris
+from labkit.engines.place import Place
+from labkit.engines.side_job import side_log
 from labkit.model.network import build_network
+from labkit.online.events import TEST_TABLE
+from labkit.online.iris import load_flowers, split
+from labkit.online.stream import IrisStream
 from labkit.settings import CHECKOUT, LOOPBACK, load_settings
 from labkit.stack.ports import free_port
 from tests.binder.build import build_python
 from tests.conftest import LOGS
 from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
+from tests.test_flink_cdc import counts_agree, same_on_both
 
 pytestmark = pytest.mark.on_demand
 
@@ -92,6 +102,22 @@ def changes_are_scored(lab: Lab) -> None:
     assert lab.ledger().balanced, lab.ledger()
 
 
+def iris_is_learned(lab: Lab, engine: IrisEngine, place: Place) -> None:
+    """Learn the first rows of iris on a cluster, and predict its test rows by them."""
+    stream, parts = IrisStream(lab.endpoints, lab.settings), split(load_flowers(), 0)
+    try:
+        stream.setup()
+        with learn_iris(engine, lab.kafka, lab.settings, place):
+            stream.insert(parts.first)
+            learned = stream.wait_learned(len(parts.first), PATIENCE_S)
+            told = stream.wait_predicted(stream.insert(parts.test, TEST_TABLE), PATIENCE_S)
+        assert {prediction.version for prediction in told} == {learned.version}
+        assert len(told) == len(parts.test)
+    finally:
+        print(iris_log(lab.settings, engine).read_text()[-5000:])
+        stream.clear()
+
+
 def starter_of(lab: Lab) -> psutil.Process:
     """The process that supervisor keeps."""
     (pid,) = [status.pid for status in lab.stack.status() if status.name == "scorer"]
@@ -107,7 +133,11 @@ def test_spark_scores_on_two_workers(cluster_lab: Lab) -> None:
         lab.score_by("spark", f"spark://{LOOPBACK}:{port}")
         changes_are_scored(lab)
         (job,) = ask(page, "/json/")["activeapps"]
-        assert (job["name"], job["cores"]) == ("labkit: scoring digits", 2)
+        assert (job["name"], job["cores"]) == ("labkit: scoring digits", 1), "its topic has one partition"
+        iris_is_learned(lab, "spark", Place(master=f"spark://{LOOPBACK}:{port}"))  # On the other worker.
+        lab.score_by("spark", f"spark://{LOOPBACK}:{port}", 2)
+        changes_are_scored(lab)
+        assert [job["cores"] for job in ask(page, "/json/")["activeapps"]] == [2]
         starter = starter_of(lab)
         starter.kill()
         changes_are_scored(lab)
@@ -146,6 +176,34 @@ def test_flink_scores_on_a_session_cluster_and_a_killed_starter_leaves_no_second
         lab.score_by("local")  # Before a successor of the starter can clear up.
         assert running(port) == []
         changes_are_scored(lab)
+
+
+@pytest.mark.timeout(1200)
+def test_four_jobs_share_a_session_cluster_of_flink(cluster_lab: Lab) -> None:
+    lab, bench = cluster_lab, Workbench(cluster_lab, "cluster")
+    port, rpc_port = free_port(8081), free_port(6123)
+    table, master = bench.name("counts"), f"{LOOPBACK}:{port}"
+    with cluster(lab, "flink", FLINK_PORT=port, FLINK_RPC_PORT=rpc_port):
+        with pytest.raises(LabError, match="has 4 task slots, and the job shall take 5: --parallelism 4"):
+            lab.score_by("flink-kafka", master, 5)
+        try:
+            lab.score_by("flink-kafka", master, 2)
+            lab.score_by("flink-cdc", master)
+            changes_are_scored(lab)
+            same_on_both(lab)
+            assert "of 2 task slots the job takes 1" in lab.stack.log("scorer", 50)
+            with count_labels(capture_envelopes(bench, lab), table, lab.endpoints, lab.settings, Place(master=master)):
+                lab.wait_until(lambda: counts_agree(lab, table), "the rows of the snapshot are counted", PATIENCE_S)
+                lab.relabel(lab.sender.send(1, 1)[0], 9)
+                lab.wait_until(lambda: counts_agree(lab, table), "a relabelled row has moved", PATIENCE_S)
+                iris_is_learned(lab, "flink", Place(master=master))
+                assert len(running(port)) == 3
+        finally:
+            bench.clear()
+            lab.stop_engine("flink-cdc", forget=True)
+            lab.score_by("local")
+            print(side_log(lab.settings, job_name(table)).read_text()[-5000:])
+        assert running(port) == []
 
 
 @pytest.mark.parametrize(("engine", "place"), [("spark", "spark://127.0.0.1:1"), ("flink-kafka", "127.0.0.1:1")])

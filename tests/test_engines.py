@@ -22,11 +22,12 @@ from labkit.course import flink_stream, spark_stream
 from labkit.course.engine_figures import java_of_scorer, readable_after_ms, recorded, waiting
 from labkit.digits import load_digits
 from labkit.engines import flink_savepoint
-from labkit.engines.catalog import ENGINES, PACKAGES, Packages, check_master, find_engine, find_packages
+from labkit.engines.catalog import ENGINES, PACKAGES, Packages, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import export_current
 from labkit.engines.job import check_memory
+from labkit.engines.place import Place, check_place
 from labkit.engines.progress import job_folder
 from labkit.model.inference import compile_predict
 from labkit.model.network import build_network
@@ -70,12 +71,12 @@ def test_an_engine_that_is_not_there_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("engine", "master"),
-    [("spark", master) for master in ("", "local[two]", "spark://host", "http://host:7077", "local[2]; rm")]
-    + [("flink-kafka", master) for master in ("", "local[*]", "spark://host:7077", "host", "host:8081; rm")],
+    [("spark", master) for master in ("local[two]", "spark://host", "http://host:7077", "local[2]; rm")]
+    + [("flink-kafka", master) for master in ("local[*]", "spark://host:7077", "host", "host:8081; rm")],
 )
 def test_a_place_where_an_engine_cannot_run_is_refused(engine: str, master: str) -> None:
     with pytest.raises(LabError, match="cannot run at .*such as local"):
-        check_master(ENGINES[engine], master)
+        check_place(ENGINES[engine], master)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,30 @@ def test_a_place_where_an_engine_cannot_run_is_refused(engine: str, master: str)
     + [("flink-kafka", master) for master in ("local", "local[2]", "host-1.example:8081")],
 )
 def test_a_place_where_an_engine_can_run_is_taken(engine: str, master: str) -> None:
-    assert check_master(ENGINES[engine], master) == master
+    assert check_place(ENGINES[engine], master) == Place(master=master)
+
+
+@pytest.mark.parametrize(
+    ("master", "parallelism", "place"),
+    [
+        ("", None, Place(master="local[2]")),
+        ("", 3, Place(master="local[3]")),
+        ("local", 3, Place(master="local[3]")),
+        ("local[3]", 3, Place(master="local[3]")),
+        ("host:8081", 3, Place(master="host:8081", parallelism=3)),
+    ],
+)
+def test_how_many_at_a_time(master: str, parallelism: int | None, place: Place) -> None:
+    assert check_place(ENGINES["flink-kafka"], master, parallelism) == place
+
+
+@pytest.mark.parametrize(
+    ("master", "parallelism", "words"),
+    [("", 0, "1 or more"), ("host:8081", -1, "1 or more"), ("local[2]", 3, "says another number")],
+)
+def test_a_parallelism_that_is_none_is_refused(master: str, parallelism: int, words: str) -> None:
+    with pytest.raises(LabError, match=words):
+        check_place(ENGINES["flink-kafka"], master, parallelism)
 
 
 def test_a_lab_that_is_down_says_so(settings: Settings) -> None:

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from typing import LiteralString, cast
 
 import numpy as np
 import psutil
@@ -80,6 +79,14 @@ def same_on_both(lab: Lab) -> None:
     expected = through_kafka(lab)
     lab.wait_until(lambda: len(by_flink(lab)) >= len(expected), "all is scored by Flink", PATIENCE_S)
     assert by_flink(lab) == expected
+
+
+def counts_agree(lab: Lab, table: str) -> bool:
+    """Whether the counts that Flink keeps are those of the table."""
+    truth = "SELECT label, count(*) FROM mnist_test WHERE label IS NOT NULL GROUP BY label ORDER BY label"
+    kept = sql.SQL("SELECT label, digits FROM {} ORDER BY label").format(sql.Identifier(table))
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        return connection.execute(kept).fetchall() == connection.execute(truth).fetchall()
 
 
 def is_active(lab: Lab) -> bool:
@@ -182,13 +189,8 @@ def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab)
     topic = capture_envelopes(bench, lab)
     wait_for_records(lab.kafka, topic, lab.tables.count("mnist_test"))
 
-    def rows(query: str) -> list[tuple[object, ...]]:
-        with psycopg.connect(lab.endpoints.postgres) as connection:
-            return connection.execute(sql.SQL(cast(LiteralString, query)).format(sql.Identifier(table))).fetchall()
-
     def agrees() -> bool:
-        truth = "SELECT label, count(*) FROM mnist_test WHERE label IS NOT NULL GROUP BY label ORDER BY label"
-        return rows("SELECT label, digits FROM {} ORDER BY label") == rows(truth)
+        return counts_agree(lab, table)
 
     try:
         with count_labels(topic, table, lab.endpoints, lab.settings) as job:

@@ -135,17 +135,6 @@ def find_packages(name: str) -> Packages:
     return ENGINES[name].packages if name in ENGINES else _find(PACKAGES, name)
 
 
-def check_master(engine: Engine, master: str) -> str:
-    """Where an engine runs, as it was given.
-
-    Raises:
-        LabError: It is no such place.
-    """
-    if not engine.place.fullmatch(master):
-        raise LabError(f"{engine.title} cannot run at {master!r}", f"such as {engine.places}")
-    return master
-
-
 def _find(there: Mapping[str, Thing], name: str) -> Thing:
     if name not in there:
         near = difflib.get_close_matches(name, there, n=1)

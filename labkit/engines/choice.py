@@ -6,10 +6,9 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from labkit.engines.catalog import LOCAL
+from labkit.engines.place import HERE, Place
 from labkit.errors import LabError
 from labkit.settings import Settings
-
-HERE = "local[2]"
 
 
 class EngineChoice(BaseModel):
@@ -17,15 +16,15 @@ class EngineChoice(BaseModel):
 
     Attributes:
         engine: ``local``, the lab's own scorer, or a name in `labkit.engines.catalog.ENGINES`.
-        masters: Where an engine runs, by its name: the address of a cluster. One that is not in it runs here.
+        places: Where an engine runs, by its name. One that is not in it runs here.
     """
 
     engine: str = LOCAL
-    masters: dict[str, str] = Field(default_factory=dict)
+    places: dict[str, Place] = Field(default_factory=dict)
 
-    def master_of(self, engine: str) -> str:
-        """Where an engine runs: ``local[2]`` for two threads of this machine, or the address of a cluster."""
-        return self.masters.get(engine, HERE)
+    def place_of(self, engine: str) -> Place:
+        """Where an engine runs."""
+        return self.places.get(engine, HERE)
 
 
 def chosen_engine(settings: Settings) -> EngineChoice:

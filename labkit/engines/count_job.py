@@ -10,8 +10,8 @@ import psycopg
 from psycopg import sql
 
 from labkit.engines.catalog import ENGINES
-from labkit.engines.choice import HERE
 from labkit.engines.options import CountOptions
+from labkit.engines.place import HERE, Place
 from labkit.engines.side_job import side_job
 from labkit.errors import LabError
 from labkit.settings import Endpoints, Settings
@@ -31,7 +31,7 @@ def job_name(table: str) -> str:
 
 @contextmanager
 def count_labels(
-    topic: str, table: str, endpoints: Endpoints, settings: Settings, master: str = HERE
+    topic: str, table: str, endpoints: Endpoints, settings: Settings, place: Place = HERE
 ) -> Generator[subprocess.Popen[bytes]]:
     """Keep, within a ``with``, how many digits there are of each label. It goes on behind what it has counted before.
 
@@ -41,7 +41,7 @@ def count_labels(
         table: PostgreSQL's table for the counts, made where it is missing: label, digits.
         endpoints: Where the lab's servers answer.
         settings: The lab's.
-        master: Where Flink runs.
+        place: Where Flink runs.
 
     Raises:
         LabError: PostgreSQL is away, or as of `side_job`.
@@ -52,11 +52,11 @@ def count_labels(
     except psycopg.OperationalError as error:
         raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
 
-    def make_options(jars: tuple[Path, ...], checkpoint: Path) -> CountOptions:
+    def make_options(place: Place, jars: tuple[Path, ...], checkpoint: Path) -> CountOptions:
         return CountOptions(
-            servers=endpoints.kafka, master=master, jars=jars, checkpoint=checkpoint, topic=topic, table=table
+            servers=endpoints.kafka, place=place, jars=jars, checkpoint=checkpoint, topic=topic, table=table
         )
 
     like, module = ENGINES["flink-kafka"], "labkit.engines.flink_counts"
-    with side_job(like, job_name(table), module, settings, master, make_options) as job:
+    with side_job(like, job_name(table), module, settings, place, make_options) as job:
         yield job

@@ -126,7 +126,7 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     tables.execute_sql(written_table(PREDICTIONS, "predictions", endpoints))
     tables.create_temporary_function("score", udtf(ScoreEnvelope(options.models), result_types=COLUMNS))
     client = tables.execute_sql(INSERT).get_job_client()
-    log.info("scoring on Flink at %s%s", options.master, f", from {state}" if state else ", from a snapshot on")
+    log.info("scoring on Flink at %s%s", options.place.master, f", from {state}" if state else ", from a snapshot on")
 
     def tell() -> None:
         Progress(checkpoint_s=newest_checkpoint_s(options.checkpoint)).write(options.progress)

@@ -46,6 +46,24 @@ def cancel_left_over(master: str, name: str) -> None:
         time.sleep(0.2)
 
 
+def check_slots(master: str, wanted: int) -> None:
+    """See that a cluster has as many task slots as a job shall take, free or not.
+
+    Args:
+        master: ``host:port`` of the cluster's REST interface.
+        wanted: How many.
+
+    Raises:
+        LabError: Who answers there is no Flink, or has fewer.
+    """
+    total = int(_ask(master, "overview", "slots-total"))
+    if wanted > total:
+        raise LabError(
+            f"Flink's cluster at {master} has {total} task slots, and the job shall take {wanted}",
+            f"--parallelism {total}, or start another task manager",
+        )
+
+
 def free_slots(master: str) -> int:
     """Task slots of a cluster that no job holds. A job that wants more of them would wait for minutes and then fail.
 

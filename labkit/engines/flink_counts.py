@@ -67,7 +67,7 @@ def run(options: CountOptions, stop: threading.Event) -> None:
     tables.execute_sql(DIGITS.format(topic=options.topic, servers=options.servers))
     tables.execute_sql(written_table(COUNTS, options.table, endpoints))
     client = tables.execute_sql(INSERT).get_job_client()
-    log.info("counting on Flink at %s%s", options.master, f", from {state}" if state else "")
+    log.info("counting on Flink at %s%s", options.place.master, f", from {state}" if state else "")
     run_until_told(client, folder, stop, tell=lambda: None, reached=dict)
 
 

@@ -120,7 +120,7 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
         .process(LearnIris(options), Types.ROW_NAMED(["value", "topic"], [Types.STRING(), Types.STRING()]))
     )
     client = tables.from_data_stream(results).execute_insert("results").get_job_client()
-    log.info("learning on Flink at %s%s", options.master, f", from {state}" if state else "")
+    log.info("learning on Flink at %s%s", options.place.master, f", from {state}" if state else "")
     run_until_told(client, folder, stop, tell=lambda: None, reached=dict)
 
 

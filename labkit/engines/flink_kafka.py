@@ -114,7 +114,7 @@ def run(options: JobOptions, stop: threading.Event) -> None:
 
     try:
         client = tables.execute_sql(INSERT).get_job_client()
-        log.info("scoring on Flink at %s%s", options.master, f", from {savepoint}" if savepoint else "")
+        log.info("scoring on Flink at %s%s", options.place.master, f", from {savepoint}" if savepoint else "")
         run_until_told(client, folder, stop, tell, lambda: _by_partition(resume_positions(options.servers)))
     finally:
         lag.close()

@@ -5,7 +5,6 @@
 
 import logging
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -15,7 +14,8 @@ from typing import Any
 
 from labkit.engines.flink_cluster import cancel_left_over, free_slots, job_name
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
-from labkit.engines.options import WORKER_PYTHON, EngineOptions, is_local
+from labkit.engines.options import WORKER_PYTHON, EngineOptions
+from labkit.engines.place import Place
 from labkit.engines.shipped import ship_labkit
 from labkit.errors import LabError
 from labkit.settings import LOOPBACK
@@ -57,7 +57,7 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
         most_parallel: How many can share the work: a Kafka partition is read by one.
 
     Raises:
-        LabError: The cluster has no room for a job.
+        LabError: The cluster has no room for the job.
     """
     log4j = folder / "log4j.properties"
     log4j.write_text(LOG4J)
@@ -70,9 +70,8 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
     from pyflink.common import Configuration
     from pyflink.datastream import StreamExecutionEnvironment
 
-    here = is_local(options.master)
-    threads = re.search(r"\[(\d+)\]", options.master)
-    slots = int(threads[1]) if threads else most_parallel if here else free_slots(options.master)
+    here = options.place.is_here
+    parallelism = str(_parallelism(options.place, most_parallel))
     worker_python = sys.executable if here else WORKER_PYTHON
     values = {
         "pipeline.name": job_name(folder),
@@ -88,8 +87,8 @@ def open_environment(options: EngineOptions, folder: Path, savepoint: str | None
         # Records wait for company no longer than this.
         "python.fn-execution.bundle.time": "20",
         "table.local-time-zone": "UTC",
-        "parallelism.default": str(min(slots, most_parallel)),
-        "taskmanager.numberOfTaskSlots": str(slots),
+        "parallelism.default": parallelism,
+        "taskmanager.numberOfTaskSlots": parallelism,
         "rest.bind-address": LOOPBACK,
     }
     if savepoint is not None:
@@ -115,8 +114,25 @@ def clear_the_way(options: EngineOptions, folder: Path) -> None:
     Raises:
         LabError: Who answers there is no Flink, or a job does not end.
     """
-    if not is_local(options.master):
-        cancel_left_over(options.master, job_name(folder))
+    if not options.place.is_here:
+        cancel_left_over(options.place.master, job_name(folder))
+
+
+def _parallelism(place: Place, most: int) -> int:
+    """In how many a job runs: no more than can share the work, and than there are."""
+    if place.is_here:
+        return min(place.threads or most, most)
+    free, asked = free_slots(place.master), place.parallelism
+    if asked is None:
+        return min(free, most)
+    if asked > free:
+        raise LabError(
+            f"the job shall take {asked} task slots of Flink's cluster at {place.master}, and {free} are free",
+            f"--parallelism {free}, or start another task manager",
+        )
+    if asked > most:
+        log.warning("of %d task slots the job takes %d: more have no part of its topic to read", asked, most)
+    return min(asked, most)
 
 
 def _remote_environment(options: EngineOptions, configuration: Any) -> Any:
@@ -129,7 +145,7 @@ def _remote_environment(options: EngineOptions, configuration: Any) -> Any:
     # What runs Python functions: a cluster's Flink may lack it.
     jars = [str(path) for path in (*options.jars, *Path(package).glob("opt/flink-python-*.jar"))]
     java = get_gateway().jvm
-    host, _, port = options.master.rpartition(":")
+    host, _, port = options.place.master.rpartition(":")
     return java.org.apache.flink.streaming.api.environment.RemoteStreamEnvironment(
         host, int(port), configuration._j_configuration, to_jarray(java.java.lang.String, jars)
     )

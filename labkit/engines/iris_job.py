@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from labkit.engines.catalog import ENGINES
-from labkit.engines.choice import HERE
 from labkit.engines.options import IrisOptions
+from labkit.engines.place import HERE, Place
 from labkit.engines.progress import job_folder
 from labkit.engines.side_job import side_job, side_log
 from labkit.errors import LabError
@@ -40,7 +40,7 @@ def learn_iris(
     engine: IrisEngine,
     servers: str,
     settings: Settings,
-    master: str = HERE,
+    place: Place = HERE,
     *,
     decay: float = 1.0,
     unit: Unit = "batches",
@@ -51,7 +51,7 @@ def learn_iris(
         engine: ``spark`` or ``flink``.
         servers: Kafka's bootstrap servers.
         settings: The lab's.
-        master: Where the engine runs.
+        place: Where the engine runs.
         decay: What a past unit still counts, 0 to 1.
         unit: What the decay counts.
 
@@ -61,9 +61,9 @@ def learn_iris(
     if engine not in LIKE:
         raise LabError(f"iris is learned on no engine {engine!r}", f"one of {', '.join(LIKE)}")
 
-    def make_options(jars: tuple[Path, ...], checkpoint: Path) -> IrisOptions:
-        return IrisOptions(servers=servers, master=master, jars=jars, checkpoint=checkpoint, decay=decay, unit=unit)
+    def make_options(place: Place, jars: tuple[Path, ...], checkpoint: Path) -> IrisOptions:
+        return IrisOptions(servers=servers, place=place, jars=jars, checkpoint=checkpoint, decay=decay, unit=unit)
 
     module = f"labkit.engines.{engine}_iris"
-    with side_job(ENGINES[LIKE[engine]], job_name(engine), module, settings, master, make_options) as job:
+    with side_job(ENGINES[LIKE[engine]], job_name(engine), module, settings, place, make_options) as job:
         yield job

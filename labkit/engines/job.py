@@ -20,6 +20,7 @@ from labkit.engines.catalog import LOCAL, Engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version, export_current, note_current, portable_file
 from labkit.engines.options import JOB_ENVIRONMENT, JobOptions
+from labkit.engines.place import Place
 from labkit.engines.progress import PROGRESS, job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.errors import LabError
@@ -47,12 +48,12 @@ def check_memory(engine: Engine) -> None:
         )
 
 
-def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop: threading.Event) -> None:
+def run_job(engine: Engine, place: Place, servers: str, settings: Settings, stop: threading.Event) -> None:
     """Run an engine's scoring job until told to stop, and hand it each model that is published.
 
     Args:
         engine: Which.
-        master: Where it runs: ``local[2]``, or the address of a cluster.
+        place: Where it runs.
         servers: Kafka's bootstrap servers.
         settings: The lab's.
         stop: Set to end it.
@@ -64,7 +65,7 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
     environment = EngineEnvironment(engine.packages, settings)
     environment.check()
     check_memory(engine)
-    check_reachable(engine, master)
+    check_reachable(engine, place)
     models = settings.home / "models"
     folder = job_folder(settings, engine.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ def run_job(engine: Engine, master: str, servers: str, settings: Settings, stop:
     version = _export(models, folder / "models")
     options = JobOptions(
         servers=servers,
-        master=master,
+        place=place,
         jars=tuple(environment.jars),
         models=folder / "models",
         checkpoint=folder / "checkpoint",

@@ -1,11 +1,11 @@
 """What an engine's job is told by the one who starts it."""
 
-import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from labkit.engines.place import HERE, Place
 from labkit.settings import LOOPBACK
 
 CDC_SLOT = "flink"
@@ -17,14 +17,14 @@ class EngineOptions(BaseModel):
 
     Attributes:
         servers: Kafka's bootstrap servers.
-        master: Where the engine runs: ``local[2]``, or the address of a cluster.
+        place: Where the engine runs.
         jars: What the engine's own packages lack.
         checkpoint: Folder of the engine's own record of how far it is, in this run.
         most_at_once: Records in one micro-batch of the engine, at most.
     """
 
     servers: str
-    master: str = "local[2]"
+    place: Place = HERE
     jars: tuple[Path, ...] = ()
     checkpoint: Path
     most_at_once: int = Field(default=5000, ge=1)
@@ -75,8 +75,3 @@ JOB_ENVIRONMENT = {
 """Environment variables of every job."""
 WORKER_PYTHON = "python3"
 """The Python of a cluster's workers, as they find it; here, an engine's own is used."""
-
-
-def is_local(master: str) -> bool:
-    """Whether an engine runs within its job, not on a cluster."""
-    return re.fullmatch(r"local(\[(\d+|\*)\])?", master) is not None

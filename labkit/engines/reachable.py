@@ -3,29 +3,33 @@
 import re
 import socket
 
-from labkit.engines.catalog import Engine
+from labkit.engines.catalog import PACKAGES, Engine
+from labkit.engines.flink_cluster import check_slots
+from labkit.engines.place import Place
 from labkit.errors import LabError
 
 WAIT_S = 5.0
 
 
-def check_reachable(engine: Engine, master: str) -> None:
+def check_reachable(engine: Engine, place: Place) -> None:
     """See that a cluster answers; what is no cluster with one address is not looked at.
 
     Args:
         engine: Whose cluster.
-        master: ``spark://host:port`` or ``host:port``, as `labkit.engines.catalog.check_master` lets through.
+        place: The cluster's, as `labkit.engines.place.check_place` lets through.
 
     Raises:
-        LabError: Nobody answers there.
+        LabError: Nobody answers there, or it has too few task slots.
     """
-    found = re.fullmatch(r"(?:spark://)?([\w.-]+):(\d+)", master)
+    found = re.fullmatch(r"(?:spark://)?([\w.-]+):(\d+)", place.master)
     if found is None:
         return
     try:
         socket.create_connection((found[1], int(found[2])), timeout=WAIT_S).close()
     except (OSError, OverflowError, UnicodeError) as error:
         raise LabError(
-            f"no cluster for {engine.title} answers at {master}: {error}",
+            f"no cluster for {engine.title} answers at {place.master}: {error}",
             f"start it, or stay on this machine with local[2]: labkit engine use {engine.name} --master local[2]",
         ) from error
+    if engine.packages == PACKAGES["flink"] and place.parallelism:
+        check_slots(place.master, place.parallelism)

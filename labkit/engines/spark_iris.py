@@ -123,11 +123,11 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
     Raises:
         LabError: A topic is missing, the broker is away, or Spark has ended the job.
     """
-    spark = open_session(options, "learning iris", shuffle_partitions=1)
+    spark = open_session(options, "learning iris", shuffle_partitions=1, most_parallel=1)
     job = SparkIris(spark, options)
     positions = {TopicPartition(topic, 0): job.learned.positions.get(topic, 0) for topic in SOURCES}
     query = start_query(read_topics(spark, options, positions), job.take, options)
-    log.info("learning on Spark at %s, behind %d training rows", options.master, job.learned.rows)
+    log.info("learning on Spark at %s, behind %d training rows", options.place.master, job.learned.rows)
     try:
         run_until_told(query, stop, tell=lambda: None)
     finally:

@@ -165,10 +165,10 @@ def run(options: JobOptions, stop: threading.Event) -> None:
         LabError: A topic is missing, the broker is away, or Spark has ended the job.
     """
     scorer = SparkScorer(options)
-    spark = open_session(options, "scoring digits", shuffle_partitions=2)
+    spark = open_session(options, "scoring digits", shuffle_partitions=2, most_parallel=len(scorer.positions))
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", AT_A_TIME)
     query = start_query(read_topics(spark, options, scorer.positions), scorer.score, options)
-    log.info("scoring on Spark at %s", options.master)
+    log.info("scoring on Spark at %s", options.place.master)
     try:
         run_until_told(query, stop, lambda: scorer.tell(query))
     finally:

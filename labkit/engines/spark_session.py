@@ -13,7 +13,7 @@ from kafka.structs import TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
-from labkit.engines.options import WORKER_PYTHON, EngineOptions, is_local
+from labkit.engines.options import WORKER_PYTHON, EngineOptions
 from labkit.engines.shipped import ship_labkit
 from labkit.errors import LabError
 
@@ -24,7 +24,7 @@ for the most part: Java's strong compiler and its parallel collector would cost 
 LOOK_S = 0.5
 
 
-def open_session(options: EngineOptions, name: str, shuffle_partitions: int) -> SparkSession:
+def open_session(options: EngineOptions, name: str, *, shuffle_partitions: int, most_parallel: int) -> SparkSession:
     """Spark for one job, with what it needs to read Kafka.
 
     On a cluster the workers get this labkit and its jars from here; the packages of ``labkit/engines/spark.txt`` have
@@ -34,12 +34,15 @@ def open_session(options: EngineOptions, name: str, shuffle_partitions: int) -> 
         options: The job's.
         name: What Spark's pages call it.
         shuffle_partitions: How many parts a shuffled table has.
+        most_parallel: How many can share the work: a Kafka partition is read by one. Of a cluster no more is taken,
+            unless that is asked for: it would be kept from other jobs.
     """
-    local = is_local(options.master)
+    local = options.place.is_here
+    cores = str(options.place.parallelism or most_parallel)
     if not local:
         os.environ |= {"PYSPARK_DRIVER_PYTHON": os.environ["PYSPARK_PYTHON"], "PYSPARK_PYTHON": WORKER_PYTHON}
     spark = (
-        SparkSession.builder.master(options.master)
+        SparkSession.builder.master(options.place.master)
         .appName(f"labkit: {name}")
         .config("spark.jars", ",".join(map(str, options.jars)))
         .config("spark.ui.enabled", "false")
@@ -47,6 +50,8 @@ def open_session(options: EngineOptions, name: str, shuffle_partitions: int) -> 
         .config("spark.driver.memory", "512m")
         .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
         .config("spark.executor.memory", "512m")
+        .config("spark.cores.max", cores)  # Of Spark's own cluster; of YARN and Kubernetes the next line counts.
+        .config("spark.executor.instances", cores)
         .config("spark.sql.shuffle.partitions", str(shuffle_partitions))
         # A micro-batch leaves two small files; a lab needs no long past of them.
         .config("spark.sql.streaming.minBatchesToRetain", "10")
