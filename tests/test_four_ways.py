@@ -19,13 +19,16 @@ from labkit.stack import debezium_server
 from tests.changes import CHANGES, events_hash, make_changes, predictions_hash
 from tests.conftest import HOME
 
+# A way alone has no other to be compared with; tests/test_server.py compares the records of two.
+pytestmark = pytest.mark.on_demand
+
 WAYS = [
     # It finds a lab in which nothing has captured yet.
     pytest.param("embedded", "server", id="embedded-server"),
-    pytest.param("embedded", "connect", id="embedded-connect", marks=pytest.mark.on_demand),
-    pytest.param("compose", "connect", id="compose-connect", marks=pytest.mark.on_demand),
+    pytest.param("embedded", "connect", id="embedded-connect"),
+    pytest.param("compose", "connect", id="compose-connect"),
     # That of the tests below, too.
-    pytest.param("compose", "server", id="compose-server", marks=pytest.mark.on_demand),
+    pytest.param("compose", "server", id="compose-server"),
 ]
 SEED, EPOCHS = 1, 3
 PATIENCE_S = 240.0
@@ -93,7 +96,6 @@ def test_the_same_changes_give_the_same_events_and_predictions(
     lab.close()
 
 
-@pytest.mark.on_demand
 @pytest.mark.timeout(600)
 def test_a_debezium_server_in_a_container_is_killed_and_nothing_is_lost(known: Known) -> None:
     lab = started("compose", "server")
@@ -119,7 +121,6 @@ def test_a_debezium_server_in_a_container_is_killed_and_nothing_is_lost(known: K
     lab.close()
 
 
-@pytest.mark.on_demand
 def test_debezium_server_in_a_container_is_unprivileged_and_no_file_of_it_has_a_password(known: Known) -> None:
     lab = started("compose", "server")
     servers = [status for status in lab.status() if status.name.startswith("server-")]
