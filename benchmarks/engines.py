@@ -142,7 +142,9 @@ def table(all_figures: list[Figures], digits: int, equal: bool) -> str:
             *lines,
             "",
             "- start: from its start until its first prediction is recorded",
-            f"- p50, p99: from a digit's commit until its prediction is recorded, single digits at {RATE:.0f} a second",
+            f"- p50, p99: from a digit's commit until its prediction is recorded, single digits at {RATE:.0f} a second"
+            ". Recorded is when it was written: a reader of committed records sees a prediction of flink-kafka only "
+            "after its next checkpoint, up to half a second later (lesson 10)",
             f"- digits a second: {digits:,} digits in one transaction, from the commit to the last prediction",
             "- after kill -9: until the first prediction by its successor, in a stream of 50 digits a second",
             "- balanced: afterwards every change was predicted, and none twice",

@@ -1,5 +1,7 @@
 """The course's own machinery: exercises from solutions, verdicts, and a workbench that leaves nothing behind."""
 
+from decimal import Decimal
+
 import psycopg
 import pytest
 from kafka import KafkaConsumer
@@ -10,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from labkit import Lab, LabError
 from labkit.capture.configs import ConnectorConfig, load_config
 from labkit.course import Workbench, WrongAnswer, check
+from labkit.course.answers import number
 from labkit.course.exercises import make_exercise
 from labkit.stream.reading import read_to_present_end, wait_for_records
 from labkit.stream.topics import CLIENT
@@ -127,3 +130,9 @@ def test_a_workbench_clears_all_that_a_lesson_made_and_nothing_else(lab: Lab) ->
     finally:
         bench.clear()
         other.clear()
+
+
+def test_a_number_may_be_postgresqls() -> None:
+    assert number(Decimal("1.5"), "an amount") == 1.5
+    with pytest.raises(WrongAnswer, match="An amount is a number"):
+        number(Decimal("NaN"), "an amount")

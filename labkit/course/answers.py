@@ -1,6 +1,7 @@
 """Answers taken in: of the right type, or refused in words."""
 
 import math
+from decimal import Decimal
 from numbers import Integral, Real
 
 from labkit.course.verdict import WrongAnswer
@@ -22,7 +23,7 @@ def whole_number(answer: object, what: str) -> int:
 
 
 def number(answer: object, what: str) -> float:
-    """An answer that must be a finite number, NumPy's included.
+    """An answer that must be a finite number, NumPy's and PostgreSQL's ``numeric`` included.
 
     Args:
         answer: What the learner gave.
@@ -31,7 +32,7 @@ def number(answer: object, what: str) -> float:
     Raises:
         WrongAnswer: It is something else.
     """
-    if isinstance(answer, bool) or not isinstance(answer, Real) or not math.isfinite(answer):
+    if isinstance(answer, bool) or not isinstance(answer, (Real, Decimal)) or not math.isfinite(answer):
         raise WrongAnswer(f"{what[0].upper()}{what[1:]} is a number; this is {_kind(answer)}.")
     return float(answer)
 
