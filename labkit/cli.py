@@ -218,7 +218,11 @@ def score(
     elif found is not None:
         from labkit.engines.job import run_job
 
-        place = check_place(found, master, parallelism) if master or parallelism else noted.place_of(name)
+        place = noted.place_of(name)
+        if master or parallelism is not None:
+            place = check_place(found, master or ("" if place.is_here else place.master), parallelism)
+        else:
+            place = check_place(found, place.master, place.parallelism)
         run_job(found, place, the_lab.kafka, the_lab.settings, stop)
     else:
         _score_here(the_lab, stop)

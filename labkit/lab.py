@@ -436,12 +436,13 @@ class Lab:
             forget: Remove its replication slot and its checkpoints, too: scoring again, it begins with a snapshot.
 
         Raises:
-            LabError: It is no such engine; or its slot is still in use.
+            LabError: It is no such engine; its slot is still in use; or a job that was left on a cluster does not end.
         """
         found = find_engine(engine)
         if found.service == SCORER:
             raise LabError(f"{engine} takes turns with the lab's own scorer", f"labkit engine use {LOCAL}")
         self.stack.stop_service(found.service)
+        end_on_cluster(self.settings, engine, chosen_engine(self.settings).place_of(engine))
         if forget:
             self._drop_slot(CDC_SLOT)
             shutil.rmtree(job_folder(self.settings, found.name), ignore_errors=True)

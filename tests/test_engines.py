@@ -71,8 +71,8 @@ def test_an_engine_that_is_not_there_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("engine", "master"),
-    [("spark", master) for master in ("local[two]", "spark://host", "http://host:7077", "local[2]; rm")]
-    + [("flink-kafka", master) for master in ("local[*]", "spark://host:7077", "host", "host:8081; rm")],
+    [("spark", master) for master in ("local[two]", "local[0]", "spark://host", "http://host:7077", "local[2]; rm")]
+    + [("flink-kafka", master) for master in ("local[*]", "local[0]", "spark://host:7077", "host", "host:8081; rm")],
 )
 def test_a_place_where_an_engine_cannot_run_is_refused(engine: str, master: str) -> None:
     with pytest.raises(LabError, match="cannot run at .*such as local"):

@@ -164,8 +164,7 @@ def test_killed_in_the_middle_nothing_is_learned_twice(iris_lab: Lab, stream: Ir
     assert len(re.findall(GOES_ON[engine], text)) == 2, "each successor goes on from a checkpoint"
 
 
-@pytest.mark.on_demand  # What decides is tried without an engine by tests/test_iris.py.
-@pytest.mark.parametrize("engine", ["flink"])
+@pytest.mark.parametrize("engine", ["flink"])  # What decides is the same code on both.
 def test_what_is_no_flower_is_passed_over_with_a_line_in_the_log(
     iris_lab: Lab, stream: IrisStream, engine: IrisEngine
 ) -> None:

@@ -68,6 +68,7 @@ def test_it_runs_and_nothing_is_left(notebook: Path, course: Course) -> None:
 
 
 @pytest.mark.on_demand
+@pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("notebook", [notebook for notebook in COURSE if not for_nbval(notebook)], ids=name)
 def test_nbval_runs_it_too(notebook: Path, tmp_path: Path) -> None:
     lab = Lab(load_settings().model_copy(update={"home": tmp_path / "lab"}))

@@ -66,7 +66,7 @@ END_S = 120.0
 
 @dataclass(frozen=True)
 class NotebookRun:
-    """A notebook run by papermill, and in the same lab again by nbval.
+    """A notebook run by papermill, and where that is for it (`for_nbval`) in the same lab again by nbval.
 
     Attributes:
         document: The notebook with the outputs of papermill's run; None where it failed.

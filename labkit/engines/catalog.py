@@ -81,7 +81,10 @@ PACKAGES: Mapping[str, Packages] = {
         disk_mib=1000,
     ),
 }
-FLINK_PLACE, FLINK_PLACES = re.compile(r"local(\[\d+\])?|[\w.-]+:\d+"), "local[2], or host:8081 for a session cluster"
+FLINK_PLACE, FLINK_PLACES = (
+    re.compile(r"local(\[[1-9]\d*\])?|[\w.-]+:\d+"),
+    "local[2], or host:8081 for a session cluster",
+)
 ENGINES: Mapping[str, Engine] = {
     "spark": Engine(
         name="spark",
@@ -90,7 +93,7 @@ ENGINES: Mapping[str, Engine] = {
         module="labkit.engines.spark_score",
         memory_mib=1200,
         # https://spark.apache.org/docs/latest/submitting-applications.html#master-urls
-        place=re.compile(r"local(\[(\d+|\*)\])?|spark://[\w.-]+:\d+|yarn|k8s://\S+"),
+        place=re.compile(r"local(\[([1-9]\d*|\*)\])?|spark://[\w.-]+:\d+|yarn|k8s://\S+"),
         places="local[2] or spark://host:7077",
     ),
     "flink-kafka": Engine(

@@ -39,7 +39,7 @@ def chosen_engine(settings: Settings) -> EngineChoice:
     except FileNotFoundError:
         return EngineChoice()
     except (ValidationError, OSError, UnicodeDecodeError):
-        raise LabError(f"{path} is damaged", f"labkit engine use {LOCAL}") from None
+        raise LabError(f"{path} is damaged", f"delete it, then: labkit engine use {LOCAL}") from None
 
 
 def choose_engine(settings: Settings, choice: EngineChoice) -> None:

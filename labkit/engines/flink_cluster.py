@@ -46,42 +46,27 @@ def cancel_left_over(master: str, name: str) -> None:
         time.sleep(0.2)
 
 
-def check_slots(master: str, wanted: int) -> None:
-    """See that a cluster has as many task slots as a job shall take, free or not.
-
-    Args:
-        master: ``host:port`` of the cluster's REST interface.
-        wanted: How many.
-
-    Raises:
-        LabError: Who answers there is no Flink, or has fewer.
-    """
-    total = int(_ask(master, "overview", "slots-total"))
-    if wanted > total:
-        raise LabError(
-            f"Flink's cluster at {master} has {total} task slots, and the job shall take {wanted}",
-            f"--parallelism {total}, or start another task manager",
-        )
-
-
-def free_slots(master: str) -> int:
+def free_slots(master: str, wanted: int = 1) -> int:
     """Task slots of a cluster that no job holds. A job that wants more of them would wait for minutes and then fail.
 
     Args:
         master: ``host:port`` of the cluster's REST interface.
+        wanted: So many are waited for, some seconds: a job that has just ended lets go of its own by and by.
+
+    Returns:
+        How many there are: at least one, and fewer than wanted where others hold them.
 
     Raises:
         LabError: Who answers there is no Flink, or all slots are taken.
     """
     deadline = time.monotonic() + WAIT_S
-    while not (free := int(_ask(master, "overview", "slots-available"))):
-        # A job that has just ended lets go of its slots by and by.
-        if time.monotonic() > deadline:
-            raise LabError(
-                f"all {_ask(master, 'overview', 'slots-total')} task slots of Flink's cluster at {master} are taken",
-                "end a job there, or start another task manager",
-            )
+    while (free := int(_ask(master, "overview", "slots-available"))) < wanted and time.monotonic() < deadline:
         time.sleep(0.2)
+    if not free:
+        raise LabError(
+            f"all {_ask(master, 'overview', 'slots-total')} task slots of Flink's cluster at {master} are taken",
+            "end a job there, or start another task manager",
+        )
     return free
 
 

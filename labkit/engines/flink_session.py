@@ -122,17 +122,11 @@ def _parallelism(place: Place, most: int) -> int:
     """In how many a job runs: no more than can share the work, and than there are."""
     if place.is_here:
         return min(place.threads or most, most)
-    free, asked = free_slots(place.master), place.parallelism
-    if asked is None:
-        return min(free, most)
-    if asked > free:
-        raise LabError(
-            f"the job shall take {asked} task slots of Flink's cluster at {place.master}, and {free} are free",
-            f"--parallelism {free}, or start another task manager",
-        )
-    if asked > most:
-        log.warning("of %d task slots the job takes %d: more have no part of its topic to read", asked, most)
-    return min(asked, most)
+    wanted = min(place.parallelism or most, most)
+    free = free_slots(place.master, wanted)
+    if free < wanted:
+        log.warning("the job takes %d task slots, not %d: the others of the cluster are taken", free, wanted)
+    return min(free, wanted)
 
 
 def _remote_environment(options: EngineOptions, configuration: Any) -> Any:

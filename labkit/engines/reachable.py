@@ -3,8 +3,7 @@
 import re
 import socket
 
-from labkit.engines.catalog import PACKAGES, Engine
-from labkit.engines.flink_cluster import check_slots
+from labkit.engines.catalog import Engine
 from labkit.engines.place import Place
 from labkit.errors import LabError
 
@@ -19,7 +18,7 @@ def check_reachable(engine: Engine, place: Place) -> None:
         place: The cluster's, as `labkit.engines.place.check_place` lets through.
 
     Raises:
-        LabError: Nobody answers there, or it has too few task slots.
+        LabError: Nobody answers there.
     """
     found = re.fullmatch(r"(?:spark://)?([\w.-]+):(\d+)", place.master)
     if found is None:
@@ -31,5 +30,3 @@ def check_reachable(engine: Engine, place: Place) -> None:
             f"no cluster for {engine.title} answers at {place.master}: {error}",
             f"start it, or stay on this machine with local[2]: labkit engine use {engine.name} --master local[2]",
         ) from error
-    if engine.packages == PACKAGES["flink"] and place.parallelism:
-        check_slots(place.master, place.parallelism)
