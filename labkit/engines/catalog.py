@@ -81,10 +81,8 @@ PACKAGES: Mapping[str, Packages] = {
         disk_mib=1000,
     ),
 }
-FLINK_PLACE, FLINK_PLACES = (
-    re.compile(r"local(\[[1-9]\d*\])?|[\w.-]+:\d+"),
-    "local[2], or host:8081 for a session cluster",
-)
+FLINK_PLACE = re.compile(r"local(\[[1-9]\d*\])?|[\w.-]+:\d+")
+FLINK_PLACES = "local[2], or host:8081 for a session cluster"
 ENGINES: Mapping[str, Engine] = {
     "spark": Engine(
         name="spark",
