@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import psutil
@@ -189,9 +190,7 @@ def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab)
     topic = capture_envelopes(bench, lab)
     wait_for_records(lab.kafka, topic, lab.tables.count("mnist_test"))
 
-    def agrees() -> bool:
-        return counts_agree(lab, table)
-
+    agrees = partial(counts_agree, lab, table)
     try:
         with count_labels(topic, table, lab.endpoints, lab.settings) as job:
             lab.wait_until(agrees, "the rows of the snapshot are counted", PATIENCE_S)
