@@ -96,10 +96,14 @@ class ByConnect:
             self._client.register(load_config(route, self._endpoints, self._settings))
 
     def wait(self, *routes: str) -> None:
-        """Wait until the connectors of these routes run; the route without Kafka has none."""
-        for route in routes:
-            if route != HTTP_ROUTE:
-                self._client.wait_running(load_config(route, self._endpoints, self._settings).name)
+        """Wait until the connectors of these routes run, all at one time; the route without Kafka has none."""
+        names = [load_config(route, self._endpoints, self._settings).name for route in routes if route != HTTP_ROUTE]
+        while True:
+            for name in names:
+                self._client.wait_running(name)
+            # A worker that has just joined its group may be given its tasks anew: what ran first waits again.
+            if all(self._connector(name).healthy for name in names):
+                return
 
     def stop(self, route: str) -> None:
         """Delete the route's connector, and the position it had reached."""
