@@ -320,10 +320,14 @@ def test_stopped_it_leaves_a_savepoint_and_goes_on_from_it(engine_lab: Lab) -> N
     lab.insert(np.zeros((28, 28), np.uint8), 1)
     all_scored(lab)
     lab.stop_scorer()
+    with pytest.raises(LabError, match="no engine scores"):
+        java_of_scorer(lab)
     note = engine_folder(lab) / "savepoint.json"
     assert note.exists() == (engine_folder(lab).name != "spark")
-    lab.insert(np.zeros((28, 28), np.uint8), 1)
+    lab.sender.send(10, 100)
     lab.start_scorer()
+    behind = waiting(lab)
+    assert behind[0][1] == 10 and behind[-1][1] == 0
     all_scored(lab)
     assert lab.ledger().balanced, lab.ledger()
     if note.parent.name != "spark":
@@ -397,13 +401,6 @@ def test_lesson_10_counts_transactions(engine_lab: Lab) -> None:
     assert "leave one out" in flink_stream.transactions(runs + 50, lab, rows).words
     assert flink_stream.transactions(str(runs), lab, rows).kind == "wrong"
     assert java_of_scorer(lab).pid == job_of(lab).java.pid
-    lab.stop_scorer()
-    with pytest.raises(LabError, match="no engine scores"):
-        java_of_scorer(lab)
-    lab.sender.send(10, 100)
-    lab.start_scorer()
-    behind = waiting(lab)
-    assert behind[0][1] == 10 and behind[-1][1] == 0
 
 
 def test_what_is_no_digit_is_passed_over(engine_lab: Lab) -> None:

@@ -120,7 +120,8 @@ import json, sys
 from pyspark.mllib.clustering import StreamingKMeansModel
 from pyspark.mllib.linalg import Vectors
 from pyspark.sql import SparkSession
-spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+options = {"spark.ui.enabled": "false", "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"}
+spark = SparkSession.builder.master("local[1]").config(map=options).getOrCreate()
 told = []
 for run in json.load(open(sys.argv[1])):
     model = StreamingKMeansModel([Vectors.dense(centre) for centre in run["centres"]], run["weights"])

@@ -97,7 +97,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     [
         pytest.param("servers: waiting", [signal.SIGINT], id="Ctrl-C while the servers start"),
         pytest.param("Use Control-C", [signal.SIGINT, signal.SIGINT], id="Ctrl-C twice in JupyterLab"),
-        pytest.param("Use Control-C", [signal.SIGHUP], id="the terminal is closed"),
+        pytest.param("Use Control-C", [signal.SIGHUP], id="the terminal is closed", marks=pytest.mark.on_demand),
         pytest.param("Use Control-C", [signal.SIGTERM], id="terminated"),
     ],
 )

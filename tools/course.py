@@ -55,7 +55,7 @@ PARAMETERS: Mapping[str, Mapping[str, float]] = {
 """For papermill. nbval takes what stands in the notebook."""
 ENGINE_LESSONS = ("09_", "10_", "11_")
 INTERNAL_TOPICS = ("__", "connect-")
-POLL_INTERVAL_MS = "50"
+POLL_INTERVAL_MS = "100"
 """Of Debezium, in place of 5: three labs that wait would take a whole core of the two for their polls."""
 CELL_TIMEOUT_S = 300
 RUNNER = "import sys; from tools.course import run_beside; run_beside(sys.argv[1], sys.argv[2:])"
