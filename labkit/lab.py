@@ -271,7 +271,10 @@ class Lab:
         while slot in self.tables.slots():
             self.tables.drop_slot(slot)
             if time.monotonic() > deadline:
-                raise LabError(f"replication slot {slot!r} is still in use", "labkit status")
+                raise LabError(
+                    f"replication slot {slot!r} is still read by {self.tables.slot_reader(slot)}",
+                    "end that program, or SELECT pg_terminate_backend(…) with that number; then the same again",
+                )
             time.sleep(0.2)
 
     def train(self, *, seed: int | None = None, verbose: int | str = 0, report: Report | None = None) -> "Training":

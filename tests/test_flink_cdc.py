@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import psycopg
 import pytest
+from kafka import KafkaProducer
 from psycopg import sql
 
 from labkit import Lab, LabError
@@ -29,6 +30,7 @@ from labkit.settings import CDC_SCORER, Settings, load_settings
 from labkit.stack.postgres import place
 from labkit.stream.events import NotADigitError
 from labkit.stream.reading import wait_for_records
+from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
 
 PATIENCE_S = 180.0
@@ -171,7 +173,11 @@ def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: La
     try:
         lab.wait_until(lambda: is_active(lab), "somebody reads the slot")
         lab.score_by(ENGINE)
-        lab.wait_until(lambda: "is active for PID" in lab.stack.log(CDC_SCORER, 60), "it is told", PATIENCE_S)
+        told = "slot labkit_flink is read by somebody else, PostgreSQL's process "
+        lab.wait_until(lambda: told in lab.stack.log(CDC_SCORER, 60), "it is told", PATIENCE_S)
+        with pytest.raises(LabError, match="'labkit_flink' is still read by pg_recvlogical, PostgreSQL's process"):
+            lab.stop_engine(ENGINE, forget=True)
+        lab.score_by(ENGINE)
     finally:
         reader.kill()
         reader.wait()
@@ -204,6 +210,26 @@ def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab)
                 lambda: "counting on Flink at local[2], from file:" in log.read_text(), "it goes on", PATIENCE_S
             )
             lab.wait_until(agrees, "what came meanwhile is counted", PATIENCE_S)
+
+        with psycopg.connect(lab.endpoints.postgres) as connection:
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
+        with count_labels(topic, table, lab.endpoints, lab.settings) as job:
+            lab.wait_until(agrees, "in a new table all is counted anew", PATIENCE_S)
+            with psycopg.connect(lab.endpoints.postgres) as connection:
+                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
+            lab.relabel(ids[4], (int(lab.tables.labels("mnist_test")[ids[4]] or 0) + 1) % 10)
+            assert job.wait(PATIENCE_S) != 0
+        assert f"PostgreSQL has no table {table}" in log.read_text()
+
+        producer = KafkaProducer(bootstrap_servers=lab.kafka, **CLIENT)
+        producer.send(topic, b"no JSON").get(10)
+        producer.close()
+        with count_labels(topic, table, lab.endpoints, lab.settings) as job:
+            assert job.wait(PATIENCE_S) != 0
+        assert "a record is no change event of Debezium's: 'no JSON'" in log.read_text()
+        lab.insert(np.zeros((28, 28), np.uint8), 1)
+        with count_labels(topic, table, lab.endpoints, lab.settings, skip_bad=True):
+            lab.wait_until(agrees, "what is behind the bad record is counted", PATIENCE_S)
     finally:
         print(log.read_text()[-5000:])
         bench.clear()
@@ -244,6 +270,27 @@ def test_forgotten_it_keeps_no_log_and_begins_anew(cdc_lab: Lab) -> None:
     assert CDC_SLOT not in lab.tables.slots()
     with pytest.raises(LabError, match="takes turns.*labkit engine use local"):
         lab.stop_engine("flink-kafka")
+
+
+@pytest.mark.on_demand
+def test_a_dropped_table_of_predictions_is_named_and_forgotten_the_job_fills_a_new_one(cdc_lab: Lab) -> None:
+    lab = cdc_lab
+
+    def all_predicted() -> bool:
+        with psycopg.connect(lab.endpoints.postgres) as connection:
+            query = "SELECT FROM mnist_test WHERE id NOT IN (SELECT row_id FROM predictions)"
+            return connection.execute(query).fetchone() is None
+
+    lab.score_by(ENGINE)
+    lab.wait_until(all_predicted, "the job runs", PATIENCE_S)
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        connection.execute("DROP TABLE predictions")
+    lab.insert(np.zeros((28, 28), np.uint8), 1)
+    told = "PostgreSQL has no table predictions"
+    lab.wait_until(lambda: told in lab.stack.log(CDC_SCORER, 60), "it is told", PATIENCE_S)
+    lab.stop_engine(ENGINE, forget=True)
+    lab.score_by(ENGINE)
+    lab.wait_until(all_predicted, "all is predicted anew", PATIENCE_S)
 
 
 @pytest.mark.parametrize(

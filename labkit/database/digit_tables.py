@@ -159,6 +159,15 @@ class DigitTables:
             )
         ]
 
+    def slot_reader(self, slot: str) -> str:
+        """Who reads a replication slot now, such as ``pg_recvlogical, PostgreSQL's process 4711``."""
+        statement: LiteralString = (
+            "SELECT application_name, pid FROM pg_replication_slots JOIN pg_stat_replication ON pid = active_pid "
+            "WHERE slot_name = %s"
+        )
+        found = self._run(lambda connection: connection.execute(statement, [slot]).fetchone())
+        return f"{found[0] or 'a program without a name'}, PostgreSQL's process {found[1]}" if found else "nobody"
+
     def drop_slot(self, slot: str) -> None:
         """Drop a replication slot that no connector uses any more; it would keep WAL for ever."""
         statement: LiteralString = (

@@ -10,8 +10,10 @@ import psycopg
 from psycopg import sql
 
 from labkit.engines.catalog import ENGINES
+from labkit.engines.flink_savepoint import forget_states
 from labkit.engines.options import CountOptions
 from labkit.engines.place import HERE, Place
+from labkit.engines.progress import job_folder
 from labkit.engines.side_job import side_job
 from labkit.errors import LabError
 from labkit.settings import Endpoints, Settings
@@ -31,30 +33,49 @@ def job_name(table: str) -> str:
 
 @contextmanager
 def count_labels(
-    topic: str, table: str, endpoints: Endpoints, settings: Settings, place: Place = HERE
+    topic: str,
+    table: str,
+    endpoints: Endpoints,
+    settings: Settings,
+    place: Place = HERE,
+    *,
+    skip_bad: bool = False,
 ) -> Generator[subprocess.Popen[bytes]]:
     """Keep, within a ``with``, how many digits there are of each label. It goes on behind what it has counted before.
+
+    Where the table is missing, it is made, and everything is counted anew.
 
     Args:
         topic: Change events of a table of digits, each Debezium's whole envelope as JSON, such as
             `labkit.course.envelopes.capture_envelopes` makes.
-        table: PostgreSQL's table for the counts, made where it is missing: label, digits.
+        table: PostgreSQL's table for the counts: label, digits.
         endpoints: Where the lab's servers answer.
         settings: The lab's.
         place: Where Flink runs.
+        skip_bad: Pass over records that are no change events. By default the first one ends the job: Flink says
+            nothing of what it passes over, and then the counts are not the table's.
 
     Raises:
         LabError: PostgreSQL is away, or as of `side_job`.
     """
     try:
         with psycopg.connect(endpoints.postgres) as connection:
+            if connection.execute("SELECT 1 FROM pg_tables WHERE tablename = %s", [table]).fetchone() is None:
+                # Flink writes a count when it changes: going on, it would leave out those that stay as they were.
+                forget_states(job_folder(settings, job_name(table)))
             connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table)))
     except psycopg.OperationalError as error:
         raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
 
     def make_options(place: Place, jars: tuple[Path, ...], checkpoint: Path) -> CountOptions:
         return CountOptions(
-            servers=endpoints.kafka, place=place, jars=jars, checkpoint=checkpoint, topic=topic, table=table
+            servers=endpoints.kafka,
+            place=place,
+            jars=jars,
+            checkpoint=checkpoint,
+            topic=topic,
+            table=table,
+            skip_bad=skip_bad,
         )
 
     like, module = ENGINES["flink-kafka"], "labkit.engines.flink_counts"

@@ -110,14 +110,14 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     """Score until told to stop.
 
     Raises:
-        LabError: The lab is not up, or Flink has ended the job.
+        LabError: The lab is not up, the last checkpoint is of another version, or Flink has ended the job.
     """
     folder = options.progress.parent
     clear_the_way(options, folder)
     settings = load_settings()
     endpoints = load_endpoints(settings)
     options.checkpoint.mkdir(parents=True, exist_ok=True)
-    state = newest_state(folder)
+    state = newest_state(folder, "labkit engine stop flink-cdc --forget")
     environment = open_environment(options, folder, state, most_parallel=1)
     tables = StreamTableEnvironment.create(environment)
     source = change_source(endpoints, settings.poll_interval_ms, settings.heartbeat_ms)

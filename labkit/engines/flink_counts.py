@@ -33,7 +33,8 @@ CREATE TABLE digits (
     'properties.group.id' = 'labkit-counts-flink',
     'properties.isolation.level' = 'read_committed',
     'scan.startup.mode' = 'earliest-offset',
-    'format' = 'debezium-json'
+    'format' = 'debezium-json',
+    'debezium-json.ignore-parse-errors' = '{skip_bad}'
 )
 """
 COUNTS = """
@@ -56,15 +57,17 @@ def run(options: CountOptions, stop: threading.Event) -> None:
     """Count until told to stop.
 
     Raises:
-        LabError: The lab is not up, or Flink has ended the job.
+        LabError: The lab is not up, the last checkpoint is of another version, or Flink has ended the job.
     """
     folder = options.checkpoint.parent
     clear_the_way(options, folder)
     endpoints = load_endpoints(load_settings())
     options.checkpoint.mkdir(parents=True, exist_ok=True)
-    state = newest_state(folder)
+    state = newest_state(folder, f"rm -r '{folder}'")
     tables = StreamTableEnvironment.create(open_environment(options, folder, state, most_parallel=1))
-    tables.execute_sql(DIGITS.format(topic=options.topic, servers=options.servers))
+    tables.execute_sql(
+        DIGITS.format(topic=options.topic, servers=options.servers, skip_bad=str(options.skip_bad).lower())
+    )
     tables.execute_sql(written_table(COUNTS, options.table, endpoints))
     client = tables.execute_sql(INSERT).get_job_client()
     log.info("counting on Flink at %s%s", options.place.master, f", from {state}" if state else "")

@@ -25,6 +25,7 @@ from labkit.engines.flink_savepoint import forget_states, newest_state
 from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told
 from labkit.engines.options import IrisOptions
 from labkit.engines.transactions import end_transactions
+from labkit.errors import LabError
 from labkit.online.events import SOURCES
 from labkit.online.kmeans import Unit
 from labkit.online.learner import START, IrisLearner, RuleClusterer
@@ -34,6 +35,7 @@ log = logging.getLogger("labkit.engines.flink_iris")
 
 TRANSACTIONS = "labkit-iris-flink-"
 """How the names of its Kafka transactions begin; each run adds its own number."""
+BEGIN_ANEW = "stream.clear(), then stream.setup(), of labkit.online.stream.IrisStream"
 RECORDS = """
 CREATE TABLE records (
     `value` BYTES,
@@ -99,16 +101,23 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
     """Learn until told to stop.
 
     Raises:
-        LabError: Flink has ended the job.
+        LabError: There is no checkpoint of what was learned, or it is of another version; or Flink has ended the job.
     """
     folder = options.checkpoint.parent
     clear_the_way(options, folder)
     options.checkpoint.mkdir(parents=True, exist_ok=True)
-    if not read_learned(options.servers):
+    learned = read_learned(options.servers)
+    if not learned:
         # Nothing was learned, or the tables were cleared away since: an old checkpoint would be of other topics.
         end_transactions(options.servers, TRANSACTIONS)
         forget_states(folder)
-    state = newest_state(folder)
+    state = newest_state(folder, BEGIN_ANEW)
+    if learned and state is None:
+        raise LabError(
+            f"{learned[-1].rows} training rows are learned already, and Flink has no checkpoint of that: it would "
+            "learn them twice",
+            f"go on with the engine that learned them, or begin anew: {BEGIN_ANEW}",
+        )
     tables = StreamTableEnvironment.create(open_environment(options, folder, state, most_parallel=1))
     tables.execute_sql(RECORDS.format(topics=";".join(SOURCES), servers=options.servers))
     names = f"{TRANSACTIONS}{time.time_ns() // 1_000_000}"

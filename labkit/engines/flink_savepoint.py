@@ -1,13 +1,14 @@
 """The savepoint that a stopped Flink job leaves, and whether its successor can go on from it."""
 
-import json
 import logging
 import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from labkit.errors import LabError
 
 log = logging.getLogger("labkit.engines.flink")
 
@@ -16,6 +17,11 @@ CHECKPOINTS, SAVEPOINTS = "checkpoint", "savepoints"
 """Folders below the job's."""
 LAYOUT = 1
 """Raised when a job changes so that it cannot go on from a savepoint of the job before."""
+
+
+WRITER_NOTE = "written_by.json"
+WRITER = TypeAdapter(tuple[str, int])
+"""Who wrote the checkpoints of a job: the version of Flink, and the job's `LAYOUT`."""
 
 
 class Savepoint(BaseModel):
@@ -82,25 +88,42 @@ def take_savepoint(folder: Path, reached: Mapping[str, int]) -> str | None:
     return None
 
 
-def newest_state(folder: Path) -> str | None:
+def newest_state(folder: Path, begin_anew: str) -> str | None:
     """The newest savepoint or checkpoint of earlier runs, to go on from; what else they left is removed.
 
-    For a job whose only account of how far it is are Flink's own checkpoints.
+    For a job whose only account of how far it is are Flink's own checkpoints: without them it would miss changes, or
+    count them twice. So what cannot be read is left as it is, and the job does not start.
 
     Args:
         folder: The job's; a note in it says which Flink wrote what is there.
+        begin_anew: The command that gives them up.
+
+    Raises:
+        LabError: They are of another Flink, or of another version of the job, or nobody knows.
     """
-    note, this = folder / "written_by.json", [flink_version(), LAYOUT]
-    writer = json.loads(note.read_text()) if note.is_file() else this
+    note, this = folder / WRITER_NOTE, (flink_version(), LAYOUT)
     found = sorted((path.parent for path in folder.rglob("_metadata")), key=lambda state: state.stat().st_mtime)
-    if found and writer != this:
-        log.warning("the last checkpoint is of Flink %s, layout %s, and this is Flink %s, layout %s; beginning with a "
-                    "snapshot", *writer, *this)  # fmt: skip
-        found = []
-    note.write_text(json.dumps(this))
+    if found and (writer := _writer(note, this)) != this:
+        of = "Flink {}, layout {}".format(*writer) if writer else f"an unknown Flink, as {note} is damaged"
+        raise LabError(
+            f"the last checkpoint is of {of}; this is Flink {this[0]}, layout {this[1]}, and leaves it as it is",
+            f"go on with the labkit that wrote it, or give it up: {begin_anew}",
+        )
+    if not found:
+        note.write_bytes(WRITER.dump_json(this))
     newest = found[-1] if found else None
     forget_states(folder, but=newest)
     return None if newest is None else newest.as_uri()
+
+
+def _writer(note: Path, this: tuple[str, int]) -> tuple[str, int] | None:
+    """Who wrote the states of a job, of whom older labkits made no note; None where the note is damaged."""
+    try:
+        return WRITER.validate_json(note.read_text())
+    except FileNotFoundError:
+        return this
+    except (ValidationError, OSError, UnicodeDecodeError):
+        return None
 
 
 def forget_states(folder: Path, but: Path | None = None) -> None:

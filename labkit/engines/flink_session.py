@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.engines.flink_cluster import cancel_left_over, free_slots, job_name
+from labkit.engines.flink_end import LOOK_IN_LOG, why_it_ended
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
 from labkit.engines.options import WORKER_PYTHON, EngineOptions
 from labkit.engines.place import Place
@@ -180,17 +181,11 @@ def run_until_told(
         if stop.is_set():
             log.warning("stopped without a savepoint: %s", str(error).splitlines()[0])
             return
-        raise LabError(f"Flink's Java has ended: {str(error).splitlines()[0]}", "the lines above say more") from error
-    raise LabError(f"Flink's job has ended: {_root_cause(str(result.exception()))}", "the lines above say more")
+        raise LabError(f"Flink's Java has ended: {str(error).splitlines()[0]}", LOOK_IN_LOG) from error
+    raise why_it_ended(str(result.exception()))
 
 
 def newest_checkpoint_s(checkpoints: Path) -> float:
     """When the newest one was complete, seconds since the Unix epoch; when this run began, before the first."""
     times = [path.stat().st_mtime for path in (checkpoints, *checkpoints.glob("*/chk-*/_metadata")) if path.exists()]
     return max(times, default=0.0)
-
-
-def _root_cause(words: str) -> str:
-    """What a Java exception says first of what caused it."""
-    causes = [line for line in words.splitlines() if "Caused by:" in line] or words.splitlines()[:1]
-    return causes[-1].partition("Caused by:")[2].strip() or words.partition("\n")[0]

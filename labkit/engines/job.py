@@ -69,12 +69,12 @@ def run_job(engine: Engine, place: Place, servers: str, settings: Settings, stop
     models = settings.home / "models"
     folder = job_folder(settings, engine.name)
     folder.mkdir(parents=True, exist_ok=True)
+    handed_over = HandedOver(models, folder / "models")
     if current_version(models) is None:
         log.info("waiting for a model to be published")
-    while current_version(models) is None:
+    while not handed_over.newest():
         if stop.wait(LOOK_S):
             return
-    version = _export(models, folder / "models")
     options = JobOptions(
         servers=servers,
         place=place,
@@ -86,10 +86,38 @@ def run_job(engine: Engine, place: Place, servers: str, settings: Settings, stop
     # A job whose starter was killed may need a moment to end: two at once would hinder each other.
     with FileLock(folder / "job.lock"), started_job(environment, engine.module, options, settings) as job:
         while job.poll() is None and not stop.wait(LOOK_S):
-            if current_version(models) != version:
-                version = _export(models, folder / "models")
+            handed_over.newest()
         if job.poll() is not None:
             raise LabError(f"{engine.title}'s job has ended with {job.returncode}", "labkit logs scorer")
+
+
+class HandedOver:
+    """The models that a job gets: each that is published, but for one that it cannot score with.
+
+    Args:
+        store: Folder of the published models.
+        folder: Gets them in portable form.
+    """
+
+    def __init__(self, store: Path, folder: Path) -> None:
+        self._store, self._folder = store, folder
+        self._seen: str | None = None
+
+    def newest(self) -> bool:
+        """Hand over the newest model, unless that was done; tell whether it was done now.
+
+        One that is damaged, or of another shape, is told once: the job goes on with the one before.
+        """
+        version = current_version(self._store)
+        if version is None or version == self._seen:
+            return False
+        self._seen = version
+        try:
+            _export(self._store, self._folder)
+        except LabError as error:
+            log.error("model %s is not taken: %s", version, error)
+            return False
+        return True
 
 
 def _export(store: Path, folder: Path) -> str:

@@ -60,10 +60,12 @@ class CountOptions(EngineOptions):
     Attributes:
         topic: Change events, each Debezium's whole envelope as JSON.
         table: PostgreSQL's table that gets the counts, see `labkit.engines.count_job.count_labels`.
+        skip_bad: Pass over records that are no change events, in place of ending the job.
     """
 
     topic: str
     table: str
+    skip_bad: bool = False
 
 
 JOB_ENVIRONMENT = {

@@ -60,6 +60,10 @@ def open_session(options: EngineOptions, name: str, *, shuffle_partitions: int, 
     )
     spark.sparkContext.setLogLevel("ERROR")
     if not local:
+        # A cluster whose cores are taken is waited for: this one says so, every quarter of a minute.
+        log4j = spark.sparkContext._jvm.org.apache.logging.log4j
+        waiting = "org.apache.spark.scheduler.TaskSchedulerImpl"
+        log4j.core.config.Configurator.setLevel(waiting, log4j.Level.WARN)
         spark.sparkContext.addPyFile(ship_labkit(options.checkpoint.parent))
     return spark
 

@@ -13,6 +13,25 @@ from labkit.errors import LabError
 from labkit.model.network import CLASSES
 
 
+def check_shapes(model: keras.Model) -> None:
+    """See that a model can score digits: it takes (n, 784) and gives (n, 10).
+
+    Raises:
+        LabError: Its shapes are others, or not known yet.
+    """
+    try:
+        shapes = (tuple(model.input_shape or ()), tuple(model.output_shape or ()))
+    except AttributeError as error:
+        raise LabError(
+            f"this model's shapes are not known: {error}", f"begin it with keras.layers.Input(({PIXELS},))"
+        ) from error
+    if shapes != ((None, PIXELS), (None, CLASSES)):
+        raise LabError(
+            f"a model that scores digits takes (None, {PIXELS}) and gives (None, {CLASSES}), not {shapes}",
+            "build it with labkit.model.network.build_network(), or with the same input and output",
+        )
+
+
 class ModelStore:
     """A folder of models. Publishing is atomic: a reader sees the old model or the new one.
 
@@ -36,17 +55,7 @@ class ModelStore:
         Raises:
             LabError: The model's shapes are others, or not known yet.
         """
-        try:
-            shapes = (tuple(model.input_shape or ()), tuple(model.output_shape or ()))
-        except AttributeError as error:
-            raise LabError(
-                f"this model's shapes are not known: {error}", f"begin it with keras.layers.Input(({PIXELS},))"
-            ) from error
-        if shapes != ((None, PIXELS), (None, CLASSES)):
-            raise LabError(
-                f"a model that scores digits takes (None, {PIXELS}) and gives (None, {CLASSES}), not {shapes}",
-                "build it with labkit.model.network.build_network(), or with the same input and output",
-            )
+        check_shapes(model)
         self._folder.mkdir(parents=True, exist_ok=True)
         # Two publishers at once would take the same number, and one would lose its model.
         with FileLock(self._folder / "publish.lock"), tempfile.TemporaryDirectory(dir=self._folder) as staging:
@@ -71,7 +80,7 @@ class ModelStore:
         """Load a published model.
 
         Raises:
-            LabError: There is none of that version, or its file cannot be read.
+            LabError: There is none of that version, its file cannot be read, or its shapes are others.
         """
         path = self._folder / f"{version}.keras"
         try:
@@ -79,4 +88,5 @@ class ModelStore:
         except Exception as error:  # Whatever Keras, ZIP and HDF5 raise for a file that is not theirs.
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise LabError(f"model {version} cannot be loaded: {reason}", "train and publish it again") from error
+        check_shapes(model)  # Somebody may have put it there by hand.
         return model
