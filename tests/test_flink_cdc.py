@@ -173,9 +173,9 @@ def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: La
     try:
         lab.wait_until(lambda: is_active(lab), "somebody reads the slot")
         lab.score_by(ENGINE)
-        told = "slot labkit_flink is read by somebody else, PostgreSQL's process "
+        told = "slot flink is read by somebody else, PostgreSQL's process "
         lab.wait_until(lambda: told in lab.stack.log(CDC_SCORER, 60), "it is told", PATIENCE_S)
-        with pytest.raises(LabError, match="'labkit_flink' is still read by pg_recvlogical, PostgreSQL's process"):
+        with pytest.raises(LabError, match="'flink' is still read by pg_recvlogical, PostgreSQL's process"):
             lab.stop_engine(ENGINE, forget=True)
         lab.score_by(ENGINE)
     finally:

@@ -26,8 +26,15 @@ def run_as_child(run: Callable[[Options, threading.Event], None], options: type[
             the process exits with 1.
         options: Their type. The process's one argument is such options as JSON.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("labkit").setLevel(logging.INFO)  # Engines have their own opinion of the root logger.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    own = logging.getLogger("labkit")
+    own.setLevel(logging.INFO)
+    # Engines have their own opinion of the root logger: Flink's takes its handlers away, and sends what is said then to
+    # a worker that has ended.
+    own.addHandler(handler)
+    own.propagate = False
     for noisy in ("kafka", "py4j", "apache_beam"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     threading.Thread(target=_end_with_the_starter, daemon=True).start()

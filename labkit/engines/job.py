@@ -88,7 +88,7 @@ def run_job(engine: Engine, place: Place, servers: str, settings: Settings, stop
         while job.poll() is None and not stop.wait(LOOK_S):
             handed_over.newest()
         if job.poll() is not None:
-            raise LabError(f"{engine.title}'s job has ended with {job.returncode}", "labkit logs scorer")
+            raise LabError(f"{engine.title}'s job has ended with {job.returncode}", f"labkit logs {engine.service}")
 
 
 class HandedOver:
