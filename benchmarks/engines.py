@@ -42,7 +42,7 @@ class Figures:
     Attributes:
         scores: ``local``, or the engine's name.
         start_s: From its start until the first prediction is in Kafka, seconds.
-        p50_ms: Half of the single digits are predicted within this, from their commit, milliseconds.
+        p50_ms: Of half of the single digits the prediction can be read within this, from their commit, milliseconds.
         p99_ms: So are 99 of 100.
         digits_a_second: From the commit of many at once until their last prediction is in Kafka.
         memory_mib: Resident memory of all its processes, after that.
@@ -71,13 +71,6 @@ def start_s(account: Account, scores: str) -> float:
     return next(one.recorded_ms for one in account.all() if one.row_id == row_id) / 1000 - began
 
 
-def latencies_ms(account: Account, seconds: float) -> list[float]:
-    """From commit to prediction, of single digits at a steady rate, in ascending order."""
-    ids = set(account.lab.sender.send(int(RATE * seconds), RATE))
-    account.wait_complete()
-    return sorted(one.recorded_ms - one.committed_ms for one in account.all() if one.row_id in ids)
-
-
 def digits_a_second(account: Account, digits: Digits) -> float:
     """Insert many digits in one transaction, and wait for their predictions."""
     ids = set(account.lab.tables.copy(digits, TEST_TABLE))
@@ -103,8 +96,8 @@ def recovery_s(account: Account) -> float:
 def measure(account: Account, scores: str, digits: Digits, seconds: float) -> tuple[Figures, Mapping[int, int | None]]:
     """The figures of one, and what it predicted of each row."""
     started = start_s(account, scores)
-    latencies_ms(account, 3)  # Warm.
-    latencies = latencies_ms(account, seconds)
+    account.latencies_ms(int(3 * RATE), RATE)  # Warm.
+    latencies = account.latencies_ms(int(seconds * RATE), RATE)
     rate = digits_a_second(account, digits)
     memory = memory_mib(account.pid)
     predicted = {one.row_id: one.predicted for one in account.all()}
@@ -142,9 +135,8 @@ def table(all_figures: list[Figures], digits: int, equal: bool) -> str:
             *lines,
             "",
             "- start: from its start until its first prediction is recorded",
-            f"- p50, p99: from a digit's commit until its prediction is recorded, single digits at {RATE:.0f} a second"
-            ". Recorded is when it was written: a reader of committed records sees a prediction of flink-kafka only "
-            "after its next checkpoint, up to half a second later (lesson 10)",
+            f"- p50, p99: from a digit's commit until its prediction can be read, single digits at {RATE:.0f} a second"
+            "; in Kafka by a reader of committed records, who waits for the next checkpoint of flink-kafka (lesson 10)",
             f"- digits a second: {digits:,} digits in one transaction, from the commit to the last prediction",
             "- after kill -9: until the first prediction by its successor, in a stream of 50 digits a second",
             "- balanced: afterwards every change was predicted, and none twice",

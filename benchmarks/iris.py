@@ -72,7 +72,8 @@ the accuracy over the last {last} rows:
 
 For comparison: batch k-means that sees all rows at once, with 50 starts, has {ceiling} % of them right.
 
-- **Better starts** do the most, and points far from each other more than drawn ones. What is waited for costs: of 20
+- **Better starts** do the most for the mean, and points far from each other more than drawn ones. A mean
+  hides much: k-means++ is worse in more seeds than it is better. What is waited for costs: of 20
   rows they are better in the end, and worse over all rows than of 10.
 - **Decay** helps the example's starts: what the first rows have spoilt is forgotten. With better starts it makes
   hardly a difference.

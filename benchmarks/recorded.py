@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from labkit import Lab, LabError
+from labkit.course.engine_figures import readable_after_ms
 from labkit.engines.catalog import LOCAL, find_engine
 from labkit.model.prediction_records import recorded_predictions
 from labkit.settings import PREDICTIONS_TOPIC, SCORER, TEST_TABLE
@@ -89,6 +90,18 @@ class Account(ABC):
         """All predictions there are now."""
 
     @abstractmethod
+    def latencies_ms(self, count: int, rate: float) -> list[float]:
+        """Send digits, and tell how long after its commit the prediction of each could be read.
+
+        Args:
+            count: How many digits.
+            rate: Digits a second.
+
+        Returns:
+            Milliseconds, in ascending order.
+        """
+
+    @abstractmethod
     def first_later(self, moment_s: float) -> float:
         """Wait for a prediction that is recorded later than this; the time of the first one found.
 
@@ -119,6 +132,10 @@ class KafkaAccount(Account):
             Recorded(prediction.row_id, prediction.predicted, prediction.committed_ms, float(record.timestamp))
             for prediction, record in recorded_predictions(self.lab.kafka)
         ]
+
+    def latencies_ms(self, count: int, rate: float) -> list[float]:
+        """Send digits, and tell how long after its commit a reader of committed records had each prediction."""
+        return sorted(readable_after_ms(self.lab, count, rate))
 
     def first_later(self, moment_s: float) -> float:
         """Wait for a prediction that is recorded later than this; the time of the first one found."""
@@ -153,6 +170,12 @@ class TableAccount(Account):
         """All predictions there are now."""
         with psycopg.connect(self.lab.endpoints.postgres) as connection:
             return [Recorded(*row) for row in connection.execute(IN_TABLE)]
+
+    def latencies_ms(self, count: int, rate: float) -> list[float]:
+        """Send digits, and tell how long after its commit each prediction was written, which commits it, too."""
+        ids = set(self.lab.sender.send(count, rate))
+        self.wait_complete()
+        return sorted(one.recorded_ms - one.committed_ms for one in self.all() if one.row_id in ids)
 
     def first_later(self, moment_s: float) -> float:
         """Wait for a prediction that is recorded later than this; the time of the first one found."""

@@ -20,7 +20,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.engines import digits_a_second, latencies_ms
+from benchmarks.engines import RATE, digits_a_second
 from benchmarks.recorded import account_of
 from labkit import Lab
 from labkit.digits import Digits, load_digits
@@ -68,7 +68,7 @@ def measure(lab: Lab, engine: str, workers: int, digits: Digits) -> Rate:
         lab.relabel(ids[0], label)
     lab.delete(ids[1])
     account = account_of(lab, engine)
-    latencies_ms(account, 2)  # Warm.
+    account.latencies_ms(int(2 * RATE), RATE)  # Warm.
     rate = digits_a_second(account, digits)
     return Rate(engine, lab.settings.partitions, workers, round(rate), in_order(lab))
 
