@@ -20,7 +20,6 @@ from labkit.digits import DISTURBANCES, check_disturbance
 from labkit.engines.catalog import ENGINES, LOCAL, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
-from labkit.engines.place import check_place
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.model.lean_keras import leave_out_unused
@@ -40,7 +39,7 @@ notes = Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Parallelism = Annotated[
     int | None,
-    typer.Option(help="Threads here, or a cluster's cores or task slots, at most. By default what can share the work."),
+    typer.Option(help="Threads here, or a cluster's cores or task slots. By default what can share the work."),
 ]
 Stack = Annotated[
     StackName | None, typer.Option(help="Who runs the servers. By default as at the last start, at first embedded.")
@@ -218,11 +217,7 @@ def score(
     elif found is not None:
         from labkit.engines.job import run_job
 
-        place = noted.place_of(name)
-        if master or parallelism is not None:
-            place = check_place(found, master or ("" if place.is_here else place.master), parallelism)
-        else:
-            place = check_place(found, place.master, place.parallelism)
+        place = noted.asked_for(found, master, parallelism)
         run_job(found, place, the_lab.kafka, the_lab.settings, stop)
     else:
         _score_here(the_lab, stop)

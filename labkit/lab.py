@@ -398,11 +398,13 @@ class Lab:
                 can share the work.
 
         Raises:
-            LabError: There is no such engine or place, the engine is not installed, its cluster does not answer, the
-                lab is not up, or a job that was left on a cluster does not end.
+            LabError: There is no such engine or place, ``local`` has none, the engine is not installed, its cluster
+                does not answer, the lab is not up, or a job that was left on a cluster does not end.
         """
         choice = chosen_engine(self.settings)
         found = None if engine == LOCAL else find_engine(engine)
+        if found is None and (master or parallelism is not None):
+            raise LabError("the lab's own scorer runs here, in one process", f"labkit engine use {LOCAL}")
         service = SCORER if found is None else found.service
         before = choice.engine if service == SCORER else engine
         place_before = choice.place_of(before)

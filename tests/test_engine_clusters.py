@@ -22,7 +22,6 @@ from labkit.engines.count_job import count_labels, job_name
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.flink_cluster import ENDED, cancel_left_over, free_slots
 from labkit.engines.iris_job import IrisEngine, iris_log, learn_iris
-from labkit.engines.place import Place
 from labkit.engines.side_job import side_log
 from labkit.model.network import build_network
 from labkit.online.events import TEST_TABLE
@@ -102,12 +101,12 @@ def changes_are_scored(lab: Lab) -> None:
     assert lab.ledger().balanced, lab.ledger()
 
 
-def iris_is_learned(lab: Lab, engine: IrisEngine, place: Place) -> None:
+def iris_is_learned(lab: Lab, engine: IrisEngine, master: str) -> None:
     """Learn the first rows of iris on a cluster, and predict its test rows by them."""
     stream, parts = IrisStream(lab.endpoints, lab.settings), split(load_flowers(), 0)
     try:
         stream.setup()
-        with learn_iris(engine, lab.kafka, lab.settings, place):
+        with learn_iris(engine, lab.kafka, lab.settings, master=master):
             stream.insert(parts.first)
             learned = stream.wait_learned(len(parts.first), PATIENCE_S)
             told = stream.wait_predicted(stream.insert(parts.test, TEST_TABLE), PATIENCE_S)
@@ -134,7 +133,7 @@ def test_spark_scores_on_two_workers(cluster_lab: Lab) -> None:
         changes_are_scored(lab)
         (job,) = ask(page, "/json/")["activeapps"]
         assert (job["name"], job["cores"]) == ("labkit: scoring digits", 1), "its topic has one partition"
-        iris_is_learned(lab, "spark", Place(master=f"spark://{LOOPBACK}:{port}"))  # On the other worker.
+        iris_is_learned(lab, "spark", f"spark://{LOOPBACK}:{port}")  # On the other worker.
         lab.score_by("spark", f"spark://{LOOPBACK}:{port}", 2)
         changes_are_scored(lab)
         assert [job["cores"] for job in ask(page, "/json/")["activeapps"]] == [2]
@@ -195,11 +194,11 @@ def test_four_jobs_share_a_session_cluster_of_flink(cluster_lab: Lab) -> None:
             lab.wait_until(lambda: len(by_flink(lab)) == rows + len(expected), "all is scored by Flink", PATIENCE_S)
             assert [change for change in by_flink(lab) if change[1] > newest] == expected
             assert free_slots(master) == 2, "of a topic with one partition no more is taken than one"
-            with count_labels(capture_envelopes(bench, lab), table, lab.endpoints, lab.settings, Place(master=master)):
+            with count_labels(capture_envelopes(bench, lab), table, lab.endpoints, lab.settings, master=master):
                 lab.wait_until(lambda: counts_agree(lab, table), "the rows of the snapshot are counted", PATIENCE_S)
                 lab.relabel(lab.sender.send(1, 1)[0], 9)
                 lab.wait_until(lambda: counts_agree(lab, table), "a relabelled row has moved", PATIENCE_S)
-                iris_is_learned(lab, "flink", Place(master=master))
+                iris_is_learned(lab, "flink", master)
                 assert len(running(port)) == 3
         finally:
             lab.stop_engine("flink-cdc", forget=True)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import psutil
 import pytest
@@ -20,13 +21,13 @@ from labkit import Lab, LabError
 from labkit.cli import app
 from labkit.course import flink_stream, spark_stream
 from labkit.course.engine_figures import java_of_scorer, readable_after_ms, recorded, waiting
-from labkit.digits import load_digits
+from labkit.digits import PIXELS, load_digits
 from labkit.engines import flink_savepoint
 from labkit.engines.catalog import ENGINES, PACKAGES, Packages, find_engine, find_packages
-from labkit.engines.choice import chosen_engine
+from labkit.engines.choice import EngineChoice, chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import export_current
-from labkit.engines.job import check_memory
+from labkit.engines.job import HandedOver, check_memory
 from labkit.engines.place import Place, check_place
 from labkit.engines.progress import job_folder
 from labkit.model.inference import compile_predict
@@ -103,12 +104,37 @@ def test_how_many_at_a_time(master: str, parallelism: int | None, place: Place) 
 
 
 @pytest.mark.parametrize(
+    ("noted", "master", "parallelism", "place"),
+    [
+        (None, "", None, Place(master="local[2]")),
+        (Place(master="local[3]"), "", None, Place(master="local[3]")),
+        (Place(master="local[3]"), "", 4, Place(master="local[4]")),
+        (Place(master="host:8081", parallelism=3), "", None, Place(master="host:8081", parallelism=3)),
+        (Place(master="host:8081", parallelism=3), "", 4, Place(master="host:8081", parallelism=4)),
+        (Place(master="host:8081", parallelism=3), "other:8081", None, Place(master="other:8081")),
+        (Place(master="host:8081", parallelism=3), "local", None, Place(master="local")),
+    ],
+)
+def test_where_a_scorer_runs_that_is_asked_to_run_elsewhere(
+    noted: Place | None, master: str, parallelism: int | None, place: Place
+) -> None:
+    choice = EngineChoice(places={} if noted is None else {"flink-kafka": noted})
+    assert choice.asked_for(ENGINES["flink-kafka"], master, parallelism) == place
+
+
+@pytest.mark.parametrize(
     ("master", "parallelism", "words"),
     [("", 0, "1 or more"), ("host:8081", -1, "1 or more"), ("local[2]", 3, "says another number")],
 )
 def test_a_parallelism_that_is_none_is_refused(master: str, parallelism: int, words: str) -> None:
     with pytest.raises(LabError, match=words):
         check_place(ENGINES["flink-kafka"], master, parallelism)
+
+
+def test_the_labs_own_scorer_runs_nowhere_else(settings: Settings) -> None:
+    for asked in ({"master": "local[2]"}, {"parallelism": 2}):
+        with pytest.raises(LabError, match="runs here, in one process.*labkit engine use local"):
+            Lab(settings).score_by("local", **asked)
 
 
 def test_a_lab_that_is_down_says_so(settings: Settings) -> None:
@@ -189,6 +215,22 @@ def test_the_portable_model_says_what_tensorflow_says(packages: Packages, tmp_pa
     assert answers.shape == (1002, 10)
     np.testing.assert_allclose(answers[:1000], compile_predict(network)(images), atol=1e-5)
     assert (answers[:1000].argmax(1) == compile_predict(network)(images).argmax(1)).all()
+
+
+def test_a_model_of_another_shape_is_told_once_and_the_next_one_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, portable = ModelStore(tmp_path / "models"), tmp_path / "portable"
+    models = HandedOver(tmp_path / "models", portable)
+    assert not models.newest(), "none was published"
+    store.publish(build_network(seed=1))
+    other = keras.Sequential([keras.layers.Input((PIXELS,)), keras.layers.Dense(9)])
+    other.save(tmp_path / "models" / "v1.keras")
+    assert not models.newest() and not models.newest()
+    assert caplog.text.count("model v1 is not taken: a model that scores digits takes (None, 784)") == 1
+    assert store.publish(build_network(seed=1)) == "v2"
+    assert models.newest() and not models.newest()
+    assert (portable / "current").read_text() == "v2"
 
 
 @pytest.fixture(scope="module", params=THROUGH_KAFKA)

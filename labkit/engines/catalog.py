@@ -59,13 +59,13 @@ class Engine:
     service: str = SCORER
 
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 Thing = TypeVar("Thing")
 PACKAGES: Mapping[str, Packages] = {
     "spark": Packages(
         name="spark",
         title="Apache Spark 4.2",
-        lock=HERE / "spark.txt",
+        lock=FOLDER / "spark.txt",
         jars="spark",
         pythons=("3.11", "3.12"),
         download_mib=620,
@@ -74,7 +74,7 @@ PACKAGES: Mapping[str, Packages] = {
     "flink": Packages(
         name="flink",
         title="Apache Flink 1.20",
-        lock=HERE / "flink.txt",
+        lock=FOLDER / "flink.txt",
         jars="flink",
         pythons=("3.11",),
         download_mib=480,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from labkit.engines.catalog import LOCAL
-from labkit.engines.place import HERE, Place
+from labkit.engines.catalog import LOCAL, Engine
+from labkit.engines.place import HERE, Place, check_place
 from labkit.errors import LabError
 from labkit.settings import Settings
 
@@ -25,6 +25,22 @@ class EngineChoice(BaseModel):
     def place_of(self, engine: str) -> Place:
         """Where an engine runs."""
         return self.places.get(engine, HERE)
+
+    def asked_for(self, engine: Engine, master: str = "", parallelism: int | None = None) -> Place:
+        """Where an engine runs that is asked to run elsewhere, or with more, for once.
+
+        Args:
+            engine: Which.
+            master: Empty for where it runs by this choice.
+            parallelism: None for what it has by this choice, if it runs there.
+
+        Raises:
+            LabError: As of `check_place`.
+        """
+        noted = self.place_of(engine.name)
+        if not master and parallelism is None:
+            return check_place(engine, noted.master, noted.parallelism)
+        return check_place(engine, master or ("" if noted.is_here else noted.master), parallelism)
 
 
 def chosen_engine(settings: Settings) -> EngineChoice:

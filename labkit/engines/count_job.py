@@ -12,7 +12,7 @@ from psycopg import sql
 from labkit.engines.catalog import ENGINES
 from labkit.engines.flink_savepoint import forget_states
 from labkit.engines.options import CountOptions
-from labkit.engines.place import HERE, Place
+from labkit.engines.place import check_place
 from labkit.engines.progress import job_folder
 from labkit.engines.side_job import side_job
 from labkit.errors import LabError
@@ -37,8 +37,9 @@ def count_labels(
     table: str,
     endpoints: Endpoints,
     settings: Settings,
-    place: Place = HERE,
     *,
+    master: str = "",
+    parallelism: int | None = None,
     skip_bad: bool = False,
 ) -> Generator[subprocess.Popen[bytes]]:
     """Keep, within a ``with``, how many digits there are of each label. It goes on behind what it has counted before.
@@ -51,13 +52,16 @@ def count_labels(
         table: PostgreSQL's table for the counts: label, digits.
         endpoints: Where the lab's servers answer.
         settings: The lab's.
-        place: Where Flink runs.
+        master: Where Flink runs: here by default, or the address of a session cluster.
+        parallelism: Threads or task slots, as of `labkit.engines.place.check_place`.
         skip_bad: Pass over records that are no change events. By default the first one ends the job: Flink says
             nothing of what it passes over, and then the counts are not the table's.
 
     Raises:
         LabError: PostgreSQL is away, or as of `side_job`.
     """
+    like = ENGINES["flink-kafka"]
+    place = check_place(like, master, parallelism)
     try:
         with psycopg.connect(endpoints.postgres) as connection:
             if connection.execute("SELECT 1 FROM pg_tables WHERE tablename = %s", [table]).fetchone() is None:
@@ -67,7 +71,7 @@ def count_labels(
     except psycopg.OperationalError as error:
         raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
 
-    def make_options(place: Place, jars: tuple[Path, ...], checkpoint: Path) -> CountOptions:
+    def make_options(jars: tuple[Path, ...], checkpoint: Path) -> CountOptions:
         return CountOptions(
             servers=endpoints.kafka,
             place=place,
@@ -78,6 +82,6 @@ def count_labels(
             skip_bad=skip_bad,
         )
 
-    like, module = ENGINES["flink-kafka"], "labkit.engines.flink_counts"
+    module = "labkit.engines.flink_counts"
     with side_job(like, job_name(table), module, settings, place, make_options) as job:
         yield job

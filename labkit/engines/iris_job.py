@@ -8,7 +8,7 @@ from typing import Literal
 
 from labkit.engines.catalog import ENGINES
 from labkit.engines.options import IrisOptions
-from labkit.engines.place import HERE, Place
+from labkit.engines.place import check_place
 from labkit.engines.progress import job_folder
 from labkit.engines.side_job import side_job, side_log
 from labkit.errors import LabError
@@ -40,8 +40,9 @@ def learn_iris(
     engine: IrisEngine,
     servers: str,
     settings: Settings,
-    place: Place = HERE,
     *,
+    master: str = "",
+    parallelism: int | None = None,
     decay: float = 1.0,
     unit: Unit = "batches",
 ) -> Generator[subprocess.Popen[bytes]]:
@@ -51,7 +52,8 @@ def learn_iris(
         engine: ``spark`` or ``flink``.
         servers: Kafka's bootstrap servers.
         settings: The lab's.
-        place: Where the engine runs.
+        master: Where the engine runs: here by default, or the address of a cluster.
+        parallelism: Threads, cores or task slots, as of `labkit.engines.place.check_place`.
         decay: What a past unit still counts, 0 to 1.
         unit: What the decay counts.
 
@@ -61,9 +63,12 @@ def learn_iris(
     if engine not in LIKE:
         raise LabError(f"iris is learned on no engine {engine!r}", f"one of {', '.join(LIKE)}")
 
-    def make_options(place: Place, jars: tuple[Path, ...], checkpoint: Path) -> IrisOptions:
+    like = ENGINES[LIKE[engine]]
+    place = check_place(like, master, parallelism)
+
+    def make_options(jars: tuple[Path, ...], checkpoint: Path) -> IrisOptions:
         return IrisOptions(servers=servers, place=place, jars=jars, checkpoint=checkpoint, decay=decay, unit=unit)
 
     module = f"labkit.engines.{engine}_iris"
-    with side_job(ENGINES[LIKE[engine]], job_name(engine), module, settings, place, make_options) as job:
+    with side_job(like, job_name(engine), module, settings, place, make_options) as job:
         yield job

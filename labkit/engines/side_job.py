@@ -12,7 +12,7 @@ from labkit.engines.environment import EngineEnvironment
 from labkit.engines.flink_savepoint import CHECKPOINTS
 from labkit.engines.job import check_memory, started_job
 from labkit.engines.options import EngineOptions
-from labkit.engines.place import Place, check_place
+from labkit.engines.place import Place
 from labkit.engines.progress import job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.settings import Settings
@@ -30,7 +30,7 @@ def side_job(
     module: str,
     settings: Settings,
     place: Place,
-    make_options: Callable[[Place, tuple[Path, ...], Path], EngineOptions],
+    make_options: Callable[[tuple[Path, ...], Path], EngineOptions],
 ) -> Generator[subprocess.Popen[bytes]]:
     """Run a job within a ``with``. It goes on behind what its predecessor did.
 
@@ -39,21 +39,19 @@ def side_job(
         name: The job's.
         module: Its program.
         settings: The lab's.
-        place: Where it runs.
-        make_options: Makes what it is told, of its place, its jars and the folder of its checkpoints.
+        place: Where it runs, as `check_place` lets through.
+        make_options: Makes what it is told, of its jars and the folder of its checkpoints.
 
     Raises:
-        LabError: There is no such place, the engine is not installed, there is too little memory, or the cluster does
-            not answer.
+        LabError: The engine is not installed, there is too little memory, or the cluster does not answer.
     """
     environment = EngineEnvironment(like.packages, settings)
     environment.check()
     check_memory(like)
-    place = check_place(like, place.master, place.parallelism)
     check_reachable(like, place)
     folder = job_folder(settings, name)
     folder.mkdir(parents=True, exist_ok=True)
-    options = make_options(place, tuple(environment.jars), folder / CHECKPOINTS)
+    options = make_options(tuple(environment.jars), folder / CHECKPOINTS)
     with (
         # A job whose starter was killed may need a moment to end: two at once would hinder each other.
         FileLock(folder / "job.lock"),
