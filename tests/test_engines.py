@@ -226,7 +226,8 @@ def test_a_model_of_another_shape_is_told_once_and_the_next_one_is_taken(
     store.publish(build_network(seed=1))
     other = keras.Sequential([keras.layers.Input((PIXELS,)), keras.layers.Dense(9)])
     other.save(tmp_path / "models" / "v1.keras")
-    assert not models.newest() and not models.newest()
+    with caplog.at_level("ERROR"):
+        assert not models.newest() and not models.newest()
     assert caplog.text.count("model v1 is not taken: a model that scores digits takes (None, 784)") == 1
     assert store.publish(build_network(seed=1)) == "v2"
     assert models.newest() and not models.newest()
