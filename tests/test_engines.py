@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -23,13 +24,14 @@ from labkit.course import flink_stream, spark_stream
 from labkit.course.engine_figures import java_of_scorer, readable_after_ms, recorded, waiting
 from labkit.digits import PIXELS, load_digits
 from labkit.engines import flink_savepoint
-from labkit.engines.catalog import ENGINES, PACKAGES, Packages, find_engine, find_packages
+from labkit.engines.catalog import ENGINES, PACKAGES, Engine, Packages, find_engine, find_packages
 from labkit.engines.choice import EngineChoice, chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import export_current
-from labkit.engines.job import HandedOver, check_memory
-from labkit.engines.place import Place, check_place
+from labkit.engines.job import HandedOver, check_memory, run_job
+from labkit.engines.place import HERE, Place, check_place
 from labkit.engines.progress import job_folder
+from labkit.engines.side_job import side_job
 from labkit.model.inference import compile_predict
 from labkit.model.network import build_network
 from labkit.model.prediction import Prediction
@@ -165,6 +167,21 @@ def test_a_full_disk_is_said_before_anything_is_fetched(settings: Settings) -> N
 def test_too_little_memory_is_said() -> None:
     with pytest.raises(LabError, match=r"wants 1000000000 MiB of memory.*labkit engine use local"):
         check_memory(dataclasses.replace(ENGINES["spark"], memory_mib=10**9))
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_with_too_little_memory_no_job_starts(engine: Engine, tmp_path: Path) -> None:
+    installed(engine.packages)
+    settings = load_settings().model_copy(update={"home": tmp_path})
+    greedy = dataclasses.replace(engine, memory_mib=10**9)
+    with pytest.raises(LabError, match="wants 1000000000 MiB of memory"):
+        run_job(greedy, HERE, "127.0.0.1:1", settings, threading.Event())
+    with (
+        pytest.raises(LabError, match="wants 1000000000 MiB of memory"),
+        side_job(greedy, "a-job", "no.module", settings, HERE, lambda jars, checkpoint: pytest.fail("it was to start")),
+    ):
+        pass
+    assert not list(tmp_path.rglob("*.log"))
 
 
 def test_an_environment_is_made_once_whole_and_removed(settings: Settings, tmp_path: Path) -> None:

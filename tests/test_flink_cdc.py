@@ -1,5 +1,7 @@
 """Flink with its built-in Debezium: from PostgreSQL to a table, compared with what goes through Kafka."""
 
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -82,6 +84,12 @@ def same_on_both(lab: Lab) -> None:
     expected = through_kafka(lab)
     lab.wait_until(lambda: len(by_flink(lab)) >= len(expected), "all is scored by Flink", PATIENCE_S)
     assert by_flink(lab) == expected
+
+
+def inserted(label: object) -> str:
+    """Debezium's envelope of an inserted row with that label."""
+    after = {"id": 1, "label": label, "pixels": base64.b64encode(bytes(784)).decode()}
+    return json.dumps({"op": "c", "source": {"lsn": 1, "ts_ms": 1}, "after": after})
 
 
 def counts_agree(lab: Lab, table: str) -> bool:
@@ -302,6 +310,9 @@ def test_a_dropped_table_of_predictions_is_named_and_forgotten_the_job_fills_a_n
         ('{"op": "x", "source": {}}', "unknown operation 'x'"),
         ('{"op": "c", "source": {}, "after": {"pixels": "AAAA"}}', "3 bytes are no 784 pixels"),
         ('{"op": "c", "source": {}, "after": null}', "is no digit"),
+        (inserted(label=10), "10 is no label"),
+        (inserted(label="7"), "'7' is no label"),
+        (inserted(label=1.5), "1.5 is no label"),
     ],
 )
 def test_what_is_no_digit_is_named(envelope: str, words: str) -> None:

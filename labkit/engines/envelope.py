@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.capture.event import OPERATION_NAMES, Operation
-from labkit.digits import PIXELS
+from labkit.digits import PIXELS, check_label
+from labkit.errors import LabError
 from labkit.stream.events import NotADigitError
 
 
@@ -44,11 +45,13 @@ def decode_envelope(envelope: str) -> EnvelopeChange:
         return EnvelopeChange(
             row_id=int(row["id"]),
             operation=operation,
-            label=None if gone else row["label"],
+            label=None if gone else check_label(row["label"]),
             pixels=pixels,
             lsn=int(source["lsn"] or 0),
             committed_ms=float(source["ts_ms"] or fields["ts_ms"]),
         )
+    except LabError as error:
+        raise NotADigitError(f"a change is no digit: {error.problem}", "it is passed over") from error
     except (KeyError, TypeError, ValueError) as error:
         reason = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
         raise NotADigitError(f"a change is no digit: {reason}", "it is passed over") from error
