@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -16,12 +17,14 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
+from labkit.capture.event import OPERATION_NAMES
 from labkit.digits import DISTURBANCES, check_disturbance
 from labkit.engines.catalog import ENGINES, LOCAL, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.errors import LabError
 from labkit.lab import Lab
+from labkit.ledger import Fault
 from labkit.model.lean_keras import leave_out_unused
 from labkit.settings import HTTP_SCORER, LOOPBACK, SCORER, CaptureName, StackName, load_settings
 
@@ -357,6 +360,21 @@ def _shown(value: object) -> str:
     return f"{value:.2%}" if isinstance(value, float) else str(value)
 
 
+FAULTS_SHOWN = 20
+
+
+def _fault_table(faults: Sequence[Fault]) -> Table:
+    """The first faults, one a line, with what is known of each."""
+    more = len(faults) - FAULTS_SHOWN
+    caption = f"and {more:,} more: labkit ledger --json" if more > 0 else None
+    table = Table("fault", "row", "change", "LSN", "transaction", "event", box=None, caption=caption)
+    for fault in faults[:FAULTS_SHOWN]:
+        change = OPERATION_NAMES[fault.operation] if fault.operation else None
+        cells = (fault.kind, fault.row_id, change, fault.lsn, fault.transaction, fault.place)
+        table.add_row(*("" if cell is None else str(cell) for cell in cells))
+    return table
+
+
 @app.command()
 def ledger(
     wait: Annotated[float, typer.Option(help="Wait at most this many seconds for what is under way.")] = 5.0,
@@ -369,8 +387,13 @@ def ledger(
     else:
         table = Table("account of mnist_test", "", box=None)
         for name, value in account.as_dict().items():
-            table.add_row(name.replace("_", " "), _shown(value))
+            if name != "faults":
+                table.add_row(name.replace("_", " "), _shown(value))
         console.print(table)
+        if account.faults:
+            console.print(_fault_table(account.faults))
+            for kind, explanation in {fault.kind: fault.explanation for fault in account.faults}.items():
+                console.print(f"{kind}: {explanation}")
         for words in account.advice:
             _say(f"  → {words}")
     if not account.balanced:

@@ -1,11 +1,11 @@
 """The ledger: rows against events against predictions, by id. What was lost, what was counted twice?"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
-from labkit.capture.event import ChangeEvent
+from labkit.capture.event import ChangeEvent, Operation, format_lsn
 from labkit.database import DigitTables
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import read_predictions
@@ -23,7 +23,58 @@ CAPTURE_AGAIN = (
 BEGIN_AGAIN = "no event can mend it any more; to begin anew, without the old rows: labkit down, then labkit up"
 GONE = f"rows gone without event: {BEGIN_AGAIN}"
 COUNTED_ONCE = "captured, repeated or predicted twice, as after tables were read anew: the score counts each row once"
+OUT_OF_ORDER = f"a row's changes were recorded in another order than they were committed in: {BEGIN_AGAIN}"
 WRONG_SCORE = f"the score is not that of the table: {BEGIN_AGAIN}"
+
+
+Kind = Literal[
+    "row without event",
+    "row out of date",
+    "row gone without event",
+    "row captured twice",
+    "event repeated",
+    "event out of order",
+    "event without prediction",
+    "event predicted twice",
+]
+EXPLANATIONS: Mapping[Kind, str] = {
+    "row without event": "it was committed, and its insert is not recorded so far",
+    "row out of date": "a later change of it was committed, and is not recorded so far",
+    "row gone without event": "it was deleted, and that is not recorded so far",
+    "row captured twice": "it was read anew, as by a second snapshot: the score counts it once",
+    "event repeated": "the same change was recorded again, as after a crash of what captures: the score counts it once",
+    "event out of order": "it was recorded after a later change of its row, which the score takes for older",
+    "event without prediction": "it was recorded, and is not scored so far",
+    "event predicted twice": "two scorers have scored it, or one did so again after a crash: the score counts it once",
+}
+
+COMMITTED_ONLY: Collection[Kind] = ("row without event", "row out of date")
+"""Changes of which PostgreSQL's table tells, and no event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One change that did not go its whole way once, and in order.
+
+    Attributes:
+        kind: What happened to it.
+        row_id: Its row.
+        operation: Debezium's code of the change; None for a change of which there is no event.
+        lsn: Where the change is in PostgreSQL's write-ahead log, as PostgreSQL prints it. Of a change without event
+            that is not known: of its row's newest event, or None.
+        transaction: PostgreSQL's id of the transaction. Of a change without event the one that wrote the row's present
+            version (``xmin``); None where nobody knows.
+        place: ``partition@offset`` of the event, or of the row's newest one.
+        explanation: What it was, for people.
+    """
+
+    kind: Kind
+    row_id: int
+    operation: Operation | None
+    lsn: str | None
+    transaction: int | None
+    place: str | None
+    explanation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +90,14 @@ class Ledger:
         rows_gone_without_event: Rows that the table no longer has, and no event says so.
         rows_captured_twice: Rows with more than one insert or snapshot event.
         events_repeated: Changes (row, operation, LSN) that stand in Kafka more than once.
+        events_out_of_order: Events that were recorded after a later change of the same row, by its LSN.
         events_without_prediction: Events the scorer has not recorded.
         events_predicted_twice: Events with more than one prediction.
         foreign_records: Records in the two topics that are neither event nor prediction.
         counted: Rows in the running score.
         accuracy: Running accuracy; None before the first counted row.
         score_agrees: Whether the running score equals one computed from the table anew.
+        faults: Each fault of all the lists, with all that is known of it.
     """
 
     rows: int
@@ -55,12 +108,14 @@ class Ledger:
     rows_gone_without_event: list[int]
     rows_captured_twice: list[int]
     events_repeated: list[str]
+    events_out_of_order: list[str]
     events_without_prediction: list[str]
     events_predicted_twice: list[str]
     foreign_records: int
     counted: int
     accuracy: float | None
     score_agrees: bool
+    faults: list[Fault]
 
     @property
     def lost(self) -> int:
@@ -82,8 +137,8 @@ class Ledger:
 
     @property
     def balanced(self) -> bool:
-        """Nothing lost, nothing counted twice, and the score right."""
-        return self.lost == 0 and self.duplicated == 0 and self.score_agrees
+        """Nothing lost, nothing counted twice, each row's changes in order, and the score right."""
+        return not self.faults and self.score_agrees
 
     @property
     def advice(self) -> list[str]:
@@ -94,9 +149,22 @@ class Ledger:
             (self.rows_without_event or self.rows_out_of_date, CAPTURE_AGAIN),
             (self.rows_gone_without_event, GONE),
             (self.duplicated, COUNTED_ONCE),
+            (self.events_out_of_order, OUT_OF_ORDER),
             (self.lost == 0 and not self.score_agrees, WRONG_SCORE),
         )
         return [words for fault, words in kinds if fault]
+
+    def with_transactions(self, transactions: Mapping[int, int]) -> "Ledger":
+        """The same, with the transactions of changes that only the table tells of.
+
+        Args:
+            transactions: The transaction that wrote the present version of a row, by the row's id.
+        """
+        faults = [
+            replace(fault, transaction=transactions.get(fault.row_id)) if fault.kind in COMMITTED_ONLY else fault
+            for fault in self.faults
+        ]
+        return replace(self, faults=faults)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -125,7 +193,9 @@ def take_ledger(tables: DigitTables, servers: str, table: str = TEST_TABLE) -> L
         except NotADigitError:
             foreign += 1
     predictions, no_predictions = read_predictions(servers)
-    return balance(labels, events, [p for p in predictions if p.table == table], foreign + no_predictions)
+    account = balance(labels, events, [p for p in predictions if p.table == table], foreign + no_predictions)
+    unknown = [fault.row_id for fault in account.faults if fault.kind in COMMITTED_ONLY]
+    return account.with_transactions(tables.transactions(unknown, table)) if unknown else account
 
 
 def balance(
@@ -141,11 +211,36 @@ def balance(
     """
     events, predictions = list(events), list(predictions)
     newest = {event.row_id: event for event in events}
-    created = Counter(event.row_id for event in events if event.operation in ("c", "r"))
-    changes = Counter((event.row_id, event.operation, event.lsn) for event in events)
+    captured = [event for event in events if event.operation in ("c", "r")]
+    created = {event.row_id for event in captured}
     # With the LSN: a topic that was deleted and made anew uses the offsets of the one before once more.
     scored = Counter((prediction.partition, prediction.offset, prediction.lsn) for prediction in predictions)
-    known = {(event.partition, event.offset, event.lsn) for event in events}
+    of_events: Mapping[Kind, Sequence[ChangeEvent]] = {
+        "row captured twice": _again(captured, lambda event: event.row_id),
+        "event repeated": _again(events, _change),
+        "event out of order": _out_of_order(events),
+        "event without prediction": [event for event in events if not scored[_place_and_lsn(event)]],
+        "event predicted twice": [event for event in events if scored[_place_and_lsn(event)] > 1],
+    }
+    of_rows: Mapping[Kind, Collection[int]] = {
+        "row without event": [row_id for row_id in labels if row_id not in created],
+        "row out of date": [
+            row_id
+            for row_id, label in labels.items()
+            if row_id in newest and (newest[row_id].operation == "d" or newest[row_id].label != label)
+        ],
+        "row gone without event": [
+            row_id for row_id, event in newest.items() if row_id not in labels and event.operation != "d"
+        ],
+    }
+    faults = [_row_fault(kind, row_id, newest.get(row_id)) for kind, rows in of_rows.items() for row_id in sorted(rows)]
+    faults += [_event_fault(kind, event) for kind, found in of_events.items() for event in found]
+
+    def rows_of(kind: Kind) -> list[int]:
+        return sorted({fault.row_id for fault in faults if fault.kind == kind})
+
+    def places_of(kind: Kind) -> list[str]:
+        return sorted({_place(event) for event in of_events[kind]})
 
     score = ProgressiveScore()
     for prediction in predictions:
@@ -155,21 +250,73 @@ def balance(
         rows=len(labels),
         events=len(events),
         predictions=len(predictions),
-        rows_without_event=sorted(row_id for row_id in labels if row_id not in created),
-        rows_out_of_date=sorted(
-            row_id
-            for row_id, label in labels.items()
-            if row_id in newest and (newest[row_id].operation == "d" or newest[row_id].label != label)
+        rows_without_event=rows_of("row without event"),
+        rows_out_of_date=rows_of("row out of date"),
+        rows_gone_without_event=rows_of("row gone without event"),
+        rows_captured_twice=rows_of("row captured twice"),
+        events_repeated=sorted(
+            {f"row {event.row_id}, {event.operation}, LSN {event.lsn}" for event in of_events["event repeated"]}
         ),
-        rows_gone_without_event=sorted(
-            row_id for row_id, event in newest.items() if row_id not in labels and event.operation != "d"
-        ),
-        rows_captured_twice=sorted(row_id for row_id, count in created.items() if count > 1),
-        events_repeated=sorted(f"row {row}, {op}, LSN {lsn}" for (row, op, lsn), n in changes.items() if n > 1),
-        events_without_prediction=sorted(f"{partition}@{offset}" for partition, offset, _ in known - scored.keys()),
-        events_predicted_twice=sorted(f"{partition}@{offset}" for (partition, offset, _), n in scored.items() if n > 1),
+        events_out_of_order=places_of("event out of order"),
+        events_without_prediction=places_of("event without prediction"),
+        events_predicted_twice=places_of("event predicted twice"),
         foreign_records=foreign,
         counted=result.counted,
         accuracy=result.accuracy,
         score_agrees=recompute(labels, predictions) == (score.counted, score.correct),
+        faults=faults,
     )
+
+
+def _change(event: ChangeEvent) -> tuple[int, Operation, int]:
+    """What makes two events the same change."""
+    return event.row_id, event.operation, event.lsn
+
+
+def _place(event: ChangeEvent) -> str:
+    return f"{event.partition}@{event.offset}"
+
+
+def _place_and_lsn(event: ChangeEvent) -> tuple[int, int, int]:
+    return event.partition, event.offset, event.lsn
+
+
+def _again(events: Iterable[ChangeEvent], of: Callable[[ChangeEvent], Hashable]) -> list[ChangeEvent]:
+    """The events that are not the first of their kind."""
+    seen: set[Hashable] = set()
+    again: list[ChangeEvent] = []
+    for event in events:
+        if of(event) in seen:
+            again.append(event)
+        seen.add(of(event))
+    return again
+
+
+def _out_of_order(events: Iterable[ChangeEvent]) -> list[ChangeEvent]:
+    """Events with a smaller LSN than an earlier one of the same row; a change that comes again is no such one.
+
+    Of one row the changes are in the log in the order in which they were committed: a second transaction waits for the
+    first one's end. Of several rows they need not be.
+    """
+    seen: set[tuple[int, Operation, int]] = set()
+    highest: dict[int, int] = {}
+    found: list[ChangeEvent] = []
+    for event in events:
+        if _change(event) in seen:
+            continue
+        seen.add(_change(event))
+        if event.lsn < highest.get(event.row_id, 0):
+            found.append(event)
+        highest[event.row_id] = max(event.lsn, highest.get(event.row_id, 0))
+    return found
+
+
+def _event_fault(kind: Kind, event: ChangeEvent) -> Fault:
+    return Fault(
+        kind, event.row_id, event.operation, format_lsn(event.lsn), event.transaction, _place(event), EXPLANATIONS[kind]
+    )
+
+
+def _row_fault(kind: Kind, row_id: int, newest: ChangeEvent | None) -> Fault:
+    lsn, place = (None, None) if newest is None else (format_lsn(newest.lsn), _place(newest))
+    return Fault(kind, row_id, None, lsn, None, place, EXPLANATIONS[kind])

@@ -16,6 +16,7 @@ FAULTS = (
     "rows_gone_without_event",
     "rows_captured_twice",
     "events_repeated",
+    "events_out_of_order",
     "events_without_prediction",
     "events_predicted_twice",
 )
@@ -202,6 +203,38 @@ def test_all_faults_at_once_are_added_up() -> None:
         "events_predicted_twice": ["0@1"],
     }
     assert (ledger.lost, ledger.duplicated, ledger.balanced) == (7, 3, False)
+
+
+def test_an_event_recorded_after_a_later_change_of_its_row_is_out_of_order() -> None:
+    late = replace(change(2, "u", 8, 4), lsn=900)  # Its insert has LSN 1001.
+    ledger = balance(LABELS, [*EVENTS[:4], late, EVENTS[5]], [*PREDICTIONS[:4], predicted(late), PREDICTIONS[5]])
+    assert ledger.events_out_of_order == ["0@4"] and not ledger.balanced
+    assert (ledger.lost, ledger.duplicated) == (0, 0)
+    assert [line for line in ledger.advice if "another order" in line]
+    (fault,) = ledger.faults
+    assert (fault.kind, fault.row_id, fault.operation, fault.lsn) == ("event out of order", 2, "u", "0/384")
+
+
+def test_what_comes_again_and_other_rows_are_in_no_wrong_order() -> None:
+    again = [replace(event, offset=6 + number) for number, event in enumerate(EVENTS[1:3])]
+    assert balance(LABELS, [*EVENTS, *again], PREDICTIONS).events_out_of_order == []
+    other = replace(EVENTS[2], lsn=1)
+    assert balance(LABELS, [*EVENTS[:2], other, *EVENTS[3:]], PREDICTIONS).events_out_of_order == []
+
+
+def test_each_fault_is_told_with_all_that_is_known_of_it() -> None:
+    labels = LABELS | {5: 1}  # Committed, and never captured.
+    again = replace(EVENTS[4], offset=6)
+    ledger = balance(labels, [*EVENTS, again], [*PREDICTIONS[:5], PREDICTIONS[0]]).with_transactions({5: 4711, 2: 9})
+    told = [(f.kind, f.row_id, f.operation, f.lsn, f.transaction, f.place) for f in ledger.faults]
+    assert told == [
+        ("row without event", 5, None, None, 4711, None),
+        ("event repeated", 2, "u", "0/3EC", 7, "0@6"),
+        ("event without prediction", 4, "d", "0/3ED", 7, "0@5"),
+        ("event without prediction", 2, "u", "0/3EC", 7, "0@6"),
+        ("event predicted twice", 1, "r", "0/3E8", 7, "0@0"),
+    ]
+    assert all(fault.explanation for fault in ledger.faults)
 
 
 def test_foreign_records_are_told_and_do_not_unbalance() -> None:

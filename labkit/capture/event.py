@@ -14,6 +14,11 @@ OPERATION_NAMES: dict[Operation, str] = {
 }
 
 
+def format_lsn(lsn: int) -> str:
+    """A log sequence number as PostgreSQL prints it: two hexadecimal halves of 32 bits, ``16/B374D848``."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFF_FFFF:X}"
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeEvent:
     """One committed change of one digit row.

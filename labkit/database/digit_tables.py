@@ -133,6 +133,11 @@ class DigitTables:
         statement = sql.SQL("SELECT id, label FROM {}").format(_table(table))
         return dict(self._run(lambda connection: connection.execute(statement).fetchall()))
 
+    def transactions(self, row_ids: Sequence[int], table: str = TEST_TABLE) -> dict[int, int]:
+        """The transaction that wrote the present version of some rows, by id (PostgreSQL's ``xmin``)."""
+        statement = sql.SQL("SELECT id, xmin::text::bigint FROM {} WHERE id = ANY(%s)").format(_table(table))
+        return dict(self._run(lambda connection: connection.execute(statement, [list(row_ids)]).fetchall()))
+
     def image(self, row_id: int, table: str = TEST_TABLE) -> npt.NDArray[np.uint8]:
         """One row's 28×28 image, uint8.
 

@@ -3,15 +3,10 @@
 import math
 from datetime import datetime
 
-from labkit.capture.event import OPERATION_NAMES
+from labkit.capture.event import OPERATION_NAMES, format_lsn
 from labkit.model.live_state import RawRecord, ScoredEvent
 from labkit.model.prediction import Prediction
 from labkit.settings import TEST_TABLE
-
-
-def format_lsn(lsn: int) -> str:
-    """A log sequence number as PostgreSQL prints it: two hexadecimal halves of 32 bits, ``16/B374D848``."""
-    return f"{lsn >> 32:X}/{lsn & 0xFFFF_FFFF:X}"
 
 
 def is_right(prediction: Prediction) -> bool | None:

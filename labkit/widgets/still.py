@@ -13,10 +13,10 @@ from datetime import datetime
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from labkit.capture.event import OPERATION_NAMES
+from labkit.capture.event import OPERATION_NAMES, format_lsn
 from labkit.digits import PIXELS, SIDE
 from labkit.model.live_state import LiveState, Score, ScoredEvent
-from labkit.widgets.event_view import format_lsn, is_right, top_probability
+from labkit.widgets.event_view import is_right, top_probability
 
 MAX_ROWS = 8
 """Events in the picture: enough to see the stream, small enough for a notebook."""
