@@ -53,7 +53,8 @@ PARAMETERS: Mapping[str, Mapping[str, float]] = {
     "11_learning_online.ipynb": {"seeds": 20, "compared": 3, "digits": 30},
 }
 """For papermill. nbval takes what stands in the notebook."""
-ENGINE_LESSONS = ("09_", "10_", "11_")
+PAPERMILL_ONLY = ("08_", "09_", "10_", "11_")
+"""Lessons that start servers or engines anew again and again: minutes for each run."""
 INTERNAL_TOPICS = ("__", "connect-")
 POLL_INTERVAL_MS = "100"
 """Of Debezium, in place of 5: three labs that wait would take a whole core of the two for their polls."""
@@ -214,11 +215,11 @@ def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRuns:
 
 
 def for_nbval(notebook: Path) -> bool:
-    """Whether a notebook is run by nbval, too, whenever the lessons are: a solution, unless it starts an engine.
+    """Whether a notebook is run by nbval, too, whenever the lessons are: a solution, but for `PAPERMILL_ONLY`.
 
     The others are cell for cell what papermill has run there already, and take long.
     """
-    return notebook.parent == SOLUTIONS and not notebook.name.startswith(ENGINE_LESSONS)
+    return notebook.parent == SOLUTIONS and not notebook.name.startswith(PAPERMILL_ONLY)
 
 
 def run_notebook(notebook: Path, output: Path, lab: Lab, stop: threading.Event) -> NotebookRun:
