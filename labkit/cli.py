@@ -22,6 +22,7 @@ from labkit.digits import DISTURBANCES, check_disturbance
 from labkit.engines.catalog import ENGINES, LOCAL, find_engine, find_packages
 from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
+from labkit.engines.place import check_no_place
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.ledger import Fault
@@ -42,7 +43,7 @@ notes = Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Parallelism = Annotated[
     int | None,
-    typer.Option(help="Threads here, or a cluster's cores or task slots. By default what can share the work."),
+    typer.Option(help="Threads here, or a cluster's cores or task slots, at most. By default what can share the work."),
 ]
 Stack = Annotated[
     StackName | None, typer.Option(help="Who runs the servers. By default as at the last start, at first embedded.")
@@ -223,6 +224,7 @@ def score(
         place = noted.asked_for(found, master, parallelism)
         run_job(found, place, the_lab.kafka, the_lab.settings, stop)
     else:
+        check_no_place(master, parallelism)
         _score_here(the_lab, stop)
 
 

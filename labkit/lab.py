@@ -23,7 +23,7 @@ from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version
 from labkit.engines.left_over import end_on_cluster
 from labkit.engines.options import CDC_SLOT
-from labkit.engines.place import check_place
+from labkit.engines.place import check_no_place, check_place
 from labkit.engines.progress import job_folder, read_progress
 from labkit.engines.reachable import check_reachable
 from labkit.errors import LabError
@@ -403,8 +403,8 @@ class Lab:
         """
         choice = chosen_engine(self.settings)
         found = None if engine == LOCAL else find_engine(engine)
-        if found is None and (master or parallelism is not None):
-            raise LabError("the lab's own scorer runs here, in one process", f"labkit engine use {LOCAL}")
+        if found is None:
+            check_no_place(master, parallelism)
         service = SCORER if found is None else found.service
         before = choice.engine if service == SCORER else engine
         place_before = choice.place_of(before)

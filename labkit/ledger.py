@@ -79,7 +79,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The account of one table. Lists hold row ids, or ``partition@offset`` of events.
+    """The account of one table. Lists hold row ids, or ``partition@offset`` of events; of repeated ones the change.
 
     Attributes:
         rows: Rows in the table now.
@@ -255,7 +255,10 @@ def balance(
         rows_gone_without_event=rows_of("row gone without event"),
         rows_captured_twice=rows_of("row captured twice"),
         events_repeated=sorted(
-            {f"row {event.row_id}, {event.operation}, LSN {event.lsn}" for event in of_events["event repeated"]}
+            {
+                f"row {event.row_id}, {event.operation}, LSN {format_lsn(event.lsn)}"
+                for event in of_events["event repeated"]
+            }
         ),
         events_out_of_order=places_of("event out of order"),
         events_without_prediction=places_of("event without prediction"),
@@ -296,7 +299,8 @@ def _out_of_order(events: Iterable[ChangeEvent]) -> list[ChangeEvent]:
     """Events with a smaller LSN than an earlier one of the same row; a change that comes again is no such one.
 
     Of one row the changes are in the log in the order in which they were committed: a second transaction waits for the
-    first one's end. Of several rows they need not be.
+    first one's end. Of several rows they need not be. A row that a snapshot read has the snapshot's LSN, and of a
+    transaction that was open then the change has a smaller one: such an event says nothing of the order.
     """
     seen: set[tuple[int, Operation, int]] = set()
     highest: dict[int, int] = {}
@@ -307,7 +311,8 @@ def _out_of_order(events: Iterable[ChangeEvent]) -> list[ChangeEvent]:
         seen.add(_change(event))
         if event.lsn < highest.get(event.row_id, 0):
             found.append(event)
-        highest[event.row_id] = max(event.lsn, highest.get(event.row_id, 0))
+        if event.operation != "r":
+            highest[event.row_id] = max(event.lsn, highest.get(event.row_id, 0))
     return found
 
 

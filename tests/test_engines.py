@@ -239,7 +239,7 @@ def test_a_model_of_another_shape_is_told_once_and_the_next_one_is_taken(
 ) -> None:
     store, portable = ModelStore(tmp_path / "models"), tmp_path / "portable"
     models = HandedOver(tmp_path / "models", portable)
-    assert not models.newest(), "none was published"
+    assert not models.has_one(), "none was published"
     store.publish(build_network(seed=1))
     other = keras.Sequential([keras.layers.Input((PIXELS,)), keras.layers.Dense(9)])
     other.save(tmp_path / "models" / "v1.keras")
@@ -249,6 +249,11 @@ def test_a_model_of_another_shape_is_told_once_and_the_next_one_is_taken(
     assert store.publish(build_network(seed=1)) == "v2"
     assert models.newest() and not models.newest()
     assert (portable / "current").read_text() == "v2"
+
+    other.save(tmp_path / "models" / "v3.keras")
+    (tmp_path / "models" / "current").write_text("v3")
+    again = HandedOver(tmp_path / "models", portable)
+    assert again.has_one() and (portable / "current").read_text() == "v2", "a new job goes on with the one before, too"
 
 
 @pytest.fixture(scope="module", params=THROUGH_KAFKA)
@@ -419,7 +424,7 @@ def test_a_savepoint_that_does_not_fit_is_told_and_left(
     (tmp_path / "_metadata").touch()
     with caplog.at_level("INFO"):
         flink_savepoint.leave_savepoint(tmp_path, tmp_path.as_uri(), REACHED)
-        note = tmp_path / flink_savepoint.NOTE
+        note = tmp_path / flink_savepoint.SAVEPOINT_NOTE
         left = json.loads(note.read_text())
         assert flink_savepoint.take_savepoint(tmp_path, REACHED) == tmp_path.as_uri()
         assert flink_savepoint.take_savepoint(tmp_path, REACHED) is None, "it is used once"

@@ -78,3 +78,11 @@ def test_a_checkpoint_of_another_version_is_left_and_the_job_does_not_start(job:
         with pytest.raises(LabError, match=f"{words}.*forget it"):
             newest_state(job, "forget it")
     assert len(list(job.rglob("_metadata"))) == 2
+
+
+def test_checkpoints_without_a_note_are_of_this_version_and_get_one(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job / WRITER_NOTE).unlink()
+    assert newest_state(job, "forget it")
+    monkeypatch.setattr(flink_savepoint, "LAYOUT", flink_savepoint.LAYOUT + 1)
+    with pytest.raises(LabError, match="of Flink 1.20.5, layout 1; this is Flink 1.20.5, layout 2"):
+        newest_state(job, "forget it")

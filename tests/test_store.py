@@ -10,7 +10,7 @@ import pytest
 
 from labkit.errors import LabError
 from labkit.model.network import build_network
-from labkit.model.store import ModelStore
+from labkit.model.store import ModelStore, NewestModel
 
 
 @pytest.fixture
@@ -108,6 +108,24 @@ def test_model_of_other_shapes_is_refused_and_not_kept(model: Any, named: str, s
     with pytest.raises(LabError, match=named):
         store.publish(model())
     assert store.current_version() is None
+
+
+def test_a_model_that_cannot_score_is_told_once_and_the_one_before_stays(
+    store: ModelStore, network: keras.Sequential, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    newest = NewestModel(store)
+    with pytest.raises(LabError, match="there is no model to score with"):
+        newest.get()
+    store.publish(network)
+    assert newest.get()[0] == "v1"
+    build(keras.layers.Input((784,)), keras.layers.Dense(9)).save(tmp_path / "models" / "v2.keras")
+    (tmp_path / "models" / "current").write_text("v2")
+    with caplog.at_level("ERROR"):
+        assert newest.get() is newest.get()
+    assert newest.get()[0] == "v1"
+    assert caplog.text.count("model v2 is not taken: a model that scores digits takes (None, 784)") == 1
+    store.publish(network)
+    assert newest.get()[0] == "v3"
 
 
 def test_unknown_version_is_refused_by_name(store: ModelStore) -> None:

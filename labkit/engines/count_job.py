@@ -10,10 +10,8 @@ import psycopg
 from psycopg import sql
 
 from labkit.engines.catalog import ENGINES
-from labkit.engines.flink_savepoint import forget_states
 from labkit.engines.options import CountOptions
 from labkit.engines.place import check_place
-from labkit.engines.progress import job_folder
 from labkit.engines.side_job import side_job
 from labkit.errors import LabError
 from labkit.settings import Endpoints, Settings
@@ -64,9 +62,7 @@ def count_labels(
     place = check_place(like, master, parallelism)
     try:
         with psycopg.connect(endpoints.postgres) as connection:
-            if connection.execute("SELECT 1 FROM pg_tables WHERE tablename = %s", [table]).fetchone() is None:
-                # Flink writes a count when it changes: going on, it would leave out those that stay as they were.
-                forget_states(job_folder(settings, job_name(table)))
+            there = connection.execute("SELECT 1 FROM pg_tables WHERE tablename = %s", [table]).fetchone() is not None
             connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table)))
     except psycopg.OperationalError as error:
         raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
@@ -79,6 +75,7 @@ def count_labels(
             checkpoint=checkpoint,
             topic=topic,
             table=table,
+            anew=not there,
             skip_bad=skip_bad,
         )
 

@@ -15,7 +15,7 @@ from pyflink.table import StreamTableEnvironment
 
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_jdbc import written_table
-from labkit.engines.flink_savepoint import newest_state
+from labkit.engines.flink_savepoint import forget_states, newest_state
 from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told
 from labkit.engines.options import CountOptions
 from labkit.settings import load_endpoints, load_settings
@@ -63,6 +63,9 @@ def run(options: CountOptions, stop: threading.Event) -> None:
     clear_the_way(options, folder)
     endpoints = load_endpoints(load_settings())
     options.checkpoint.mkdir(parents=True, exist_ok=True)
+    if options.anew:
+        # Flink writes a count when it changes: going on, it would leave out those that stay as they were.
+        forget_states(folder)
     state = newest_state(folder, f"rm -r '{folder}'")
     tables = StreamTableEnvironment.create(open_environment(options, folder, state, most_parallel=1))
     tables.execute_sql(

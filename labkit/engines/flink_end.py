@@ -9,8 +9,8 @@ KNOWN = (
     (
         re.compile(r'relation "(?P<table>[^"]+)" does not exist'),
         "PostgreSQL has no table {table}, which the job writes to; what was in it is gone",
-        "a new one is made at the next start. Predictions, of changes from now on: labkit engine use flink-cdc; of all "
-        "rows: labkit engine stop flink-cdc --forget, before it. Counts, of all rows: count_labels(…)",
+        "labkit engine use flink-cdc makes a new one for predictions, of changes from now on; of all rows after: "
+        "labkit engine stop flink-cdc --forget. count_labels(…) makes a new one for counts",
     ),
     (
         re.compile(r'replication slot "(?P<slot>[^"]+)" is active for PID (?P<pid>\d+)'),

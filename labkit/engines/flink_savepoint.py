@@ -12,7 +12,7 @@ from labkit.errors import LabError
 
 log = logging.getLogger("labkit.engines.flink")
 
-NOTE = "savepoint.json"
+SAVEPOINT_NOTE = "savepoint.json"
 CHECKPOINTS, SAVEPOINTS = "checkpoint", "savepoints"
 """Folders below the job's."""
 LAYOUT = 1
@@ -54,7 +54,7 @@ def leave_savepoint(folder: Path, path: str, reached: Mapping[str, int]) -> None
         reached: How far scoring is, as `take_savepoint` compares it.
     """
     left = Savepoint(path=path, flink=flink_version(), layout=LAYOUT, reached=reached)
-    (folder / NOTE).write_text(left.model_dump_json())
+    (folder / SAVEPOINT_NOTE).write_text(left.model_dump_json())
     log.info("stopped with the savepoint %s", path)
 
 
@@ -65,7 +65,7 @@ def take_savepoint(folder: Path, reached: Mapping[str, int]) -> str | None:
         folder: The job's.
         reached: How far scoring is by what is recorded: that is authoritative.
     """
-    note = folder / NOTE
+    note = folder / SAVEPOINT_NOTE
     try:
         left = Savepoint.model_validate_json(note.read_text())
     except FileNotFoundError:
@@ -104,12 +104,17 @@ def newest_state(folder: Path, begin_anew: str) -> str | None:
     note, this = folder / WRITER_NOTE, (flink_version(), LAYOUT)
     found = sorted((path.parent for path in folder.rglob("_metadata")), key=lambda state: state.stat().st_mtime)
     if found and (writer := _writer(note, this)) != this:
-        of = "Flink {}, layout {}".format(*writer) if writer else f"an unknown Flink, as {note} is damaged"
+        here = f"this is Flink {this[0]}, layout {this[1]}, and leaves it as it is"
+        if writer is None:
+            raise LabError(
+                f"nobody knows which Flink has written the last checkpoint, as {note} is damaged; {here}",
+                f"if it was this one: rm '{note}'; otherwise give the checkpoint up: {begin_anew}",
+            )
         raise LabError(
-            f"the last checkpoint is of {of}; this is Flink {this[0]}, layout {this[1]}, and leaves it as it is",
+            f"the last checkpoint is of Flink {writer[0]}, layout {writer[1]}; {here}",
             f"go on with the labkit that wrote it, or give it up: {begin_anew}",
         )
-    if not found:
+    if not found or not note.is_file():
         note.write_bytes(WRITER.dump_json(this))
     newest = found[-1] if found else None
     forget_states(folder, but=newest)

@@ -72,7 +72,7 @@ def run_job(engine: Engine, place: Place, servers: str, settings: Settings, stop
     handed_over = HandedOver(models, folder / "models")
     if current_version(models) is None:
         log.info("waiting for a model to be published")
-    while not handed_over.newest():
+    while not handed_over.has_one():
         if stop.wait(LOOK_S):
             return
     options = JobOptions(
@@ -118,6 +118,11 @@ class HandedOver:
             log.error("model %s is not taken: %s", version, error)
             return False
         return True
+
+    def has_one(self) -> bool:
+        """Whether there is a model to score with: the newest, or, where that cannot be taken, one before."""
+        self.newest()
+        return current_version(self._folder) is not None
 
 
 def _export(store: Path, folder: Path) -> str:

@@ -60,11 +60,13 @@ class CountOptions(EngineOptions):
     Attributes:
         topic: Change events, each Debezium's whole envelope as JSON.
         table: PostgreSQL's table that gets the counts, see `labkit.engines.count_job.count_labels`.
+        anew: Count from the beginning, whatever was counted before: the table is a new one.
         skip_bad: Pass over records that are no change events, in place of ending the job.
     """
 
     topic: str
     table: str
+    anew: bool = False
     skip_bad: bool = False
 
 

@@ -4,7 +4,7 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from labkit.engines.catalog import Engine
+from labkit.engines.catalog import LOCAL, Engine
 from labkit.errors import LabError
 
 
@@ -35,6 +35,16 @@ class Place(BaseModel):
 
 
 HERE = Place()
+
+
+def check_no_place(master: str, parallelism: int | None) -> None:
+    """See that the lab's own scorer is not asked to run elsewhere.
+
+    Raises:
+        LabError: It is.
+    """
+    if master or parallelism is not None:
+        raise LabError("the lab's own scorer runs here, in one process", f"labkit engine use {LOCAL}")
 
 
 def check_place(engine: Engine, master: str = "", parallelism: int | None = None) -> Place:

@@ -25,7 +25,7 @@ from labkit.database.prediction_table import PredictionTable, RowPrediction
 from labkit.digits import PIXELS
 from labkit.errors import LabError
 from labkit.model.inference import Predict, compile_predict
-from labkit.model.store import ModelStore
+from labkit.model.store import ModelStore, NewestModel
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class HttpScorer:
     """
 
     def __init__(self, store: ModelStore, table: PredictionTable) -> None:
-        self._store = store
+        self._newest = NewestModel(store)
         self._table = table
         self._model: tuple[str, Predict] | None = None
 
@@ -150,11 +150,9 @@ class HttpScorer:
         )
 
     def _current_model(self) -> tuple[str, Predict]:
-        version = self._store.current_version()
-        if version is None:
-            raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
+        version, model = self._newest.get()
         if self._model is None or self._model[0] != version:
-            self._model = (version, compile_predict(self._store.load(version)))
+            self._model = (version, compile_predict(model))
             log.info("scoring with model %s", version)
         return self._model
 

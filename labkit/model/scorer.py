@@ -23,7 +23,7 @@ from labkit.model.learner import Learner, stack_images
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import BATCH_BYTES, encode_prediction
 from labkit.model.resume import EVENTS_TOPIC, first_scored_by, made_anew, resume_positions
-from labkit.model.store import ModelStore
+from labkit.model.store import ModelStore, NewestModel
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
 from labkit.stream.reading import Progress, open_reader
@@ -88,6 +88,7 @@ class Scorer:
         self._servers = servers
         self._store = store
         self._checkpoint = checkpoint
+        self._newest = NewestModel(store)
         self._models: Models | None = None
         self._topic = ""
         self._positions: dict[int, int] = {}
@@ -199,16 +200,14 @@ class Scorer:
         self._positions |= {record.partition: record.offset + 1 for record in records}
 
     def _current_models(self) -> Models:
-        version = self._store.current_version()
-        if version is not None and (self._models is None or version != self._models.version):
-            self._models = self._take_up(version)
+        version, model = self._newest.get()
+        if self._models is None or version != self._models.version:
+            self._models = self._take_up(version, model)
             log.info("scoring with model %s", version)
-        if self._models is None:
-            raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
         return self._models
 
-    def _take_up(self, version: str) -> Models:
-        """Load a published model and its learner, which begins where the model's first prediction is or will be."""
+    def _take_up(self, version: str, model: keras.Model) -> Models:
+        """Take up a published model and its learner, which begins where the model's first prediction is or will be."""
         first_of_all = self._models is None
 
         def start() -> dict[int, int]:
@@ -219,7 +218,6 @@ class Scorer:
             first = first_scored_by(self._servers, version)
             return {number: min(position, first.get(number, position)) for number, position in self._positions.items()}
 
-        model = self._store.load(version)
         return Models(model, version, Learner(model, version, self._topic, self._checkpoint, start))
 
     def _wait_for_model(self, stop: threading.Event) -> None:

@@ -1,5 +1,6 @@
 """Published models: numbered files in one folder, and a note that says which one scores now."""
 
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -11,6 +12,8 @@ from filelock import FileLock
 from labkit.digits import PIXELS
 from labkit.errors import LabError
 from labkit.model.network import CLASSES
+
+log = logging.getLogger(__name__)
 
 
 def check_shapes(model: keras.Model) -> None:
@@ -90,3 +93,33 @@ class ModelStore:
             raise LabError(f"model {version} cannot be loaded: {reason}", "train and publish it again") from error
         check_shapes(model)  # Somebody may have put it there by hand.
         return model
+
+
+class NewestModel:
+    """The newest published model that can score. One that cannot is told once, and the one before stays.
+
+    Args:
+        store: Where models are published.
+    """
+
+    def __init__(self, store: ModelStore) -> None:
+        self._store = store
+        self._seen: str | None = None
+        self._found: tuple[str, keras.Model] | None = None
+
+    def get(self) -> tuple[str, keras.Model]:
+        """Its version and the model.
+
+        Raises:
+            LabError: There is none.
+        """
+        version = self._store.current_version()
+        if version is not None and version != self._seen:
+            self._seen = version
+            try:
+                self._found = version, self._store.load(version)
+            except LabError as error:
+                log.error("model %s is not taken: %s", version, error)
+        if self._found is None:
+            raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
+        return self._found
