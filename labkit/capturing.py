@@ -101,17 +101,8 @@ class ByConnect:
         Raises:
             LabError: One has failed, or they do not in time.
         """
-        names = [load_config(route, self._endpoints, self._settings).name for route in routes if route != HTTP_ROUTE]
-        deadline = time.monotonic() + self._settings.start_timeout_s
-        while True:
-            for name in names:
-                self._client.wait_running(name)
-            # A worker that has just joined its group may be given its tasks anew: what ran first waits again.
-            if all(self._connector(name).healthy for name in names):
-                return
-            if time.monotonic() > deadline:
-                raise LabError(f"{', '.join(names)} do not keep running", "labkit logs connect")
-            time.sleep(0.1)
+        configs = [load_config(route, self._endpoints, self._settings) for route in routes if route != HTTP_ROUTE]
+        self._client.wait_running(*(config.name for config in configs))
 
     def stop(self, route: str) -> None:
         """Delete the route's connector, and the position it had reached."""

@@ -215,12 +215,14 @@ def balance(
     created = {event.row_id for event in captured}
     # With the LSN: a topic that was deleted and made anew uses the offsets of the one before once more.
     scored = Counter((prediction.partition, prediction.offset, prediction.lsn) for prediction in predictions)
+    times_scored = [(event, scored[event.partition, event.offset, event.lsn]) for event in events]
+    changes, repeated = _first_and_again(events, _change)
     of_events: Mapping[Kind, Sequence[ChangeEvent]] = {
-        "row captured twice": _again(captured, lambda event: event.row_id),
-        "event repeated": _again(events, _change),
-        "event out of order": _out_of_order(events),
-        "event without prediction": [event for event in events if not scored[_place_and_lsn(event)]],
-        "event predicted twice": [event for event in events if scored[_place_and_lsn(event)] > 1],
+        "row captured twice": _first_and_again(captured, lambda event: event.row_id)[1],
+        "event repeated": repeated,
+        "event out of order": _out_of_order(changes),
+        "event without prediction": [event for event, times in times_scored if times == 0],
+        "event predicted twice": [event for event, times in times_scored if times > 1],
     }
     of_rows: Mapping[Kind, Collection[int]] = {
         "row without event": [row_id for row_id in labels if row_id not in created],
@@ -280,39 +282,34 @@ def _place(event: ChangeEvent) -> str:
     return f"{event.partition}@{event.offset}"
 
 
-def _place_and_lsn(event: ChangeEvent) -> tuple[int, int, int]:
-    return event.partition, event.offset, event.lsn
-
-
-def _again(events: Iterable[ChangeEvent], of: Callable[[ChangeEvent], Hashable]) -> list[ChangeEvent]:
-    """The events that are not the first of their kind."""
+def _first_and_again(
+    events: Iterable[ChangeEvent], of: Callable[[ChangeEvent], Hashable]
+) -> tuple[list[ChangeEvent], list[ChangeEvent]]:
+    """The events that are the first of their kind, and those that are not."""
     seen: set[Hashable] = set()
+    first: list[ChangeEvent] = []
     again: list[ChangeEvent] = []
     for event in events:
-        if of(event) in seen:
-            again.append(event)
+        (again if of(event) in seen else first).append(event)
         seen.add(of(event))
-    return again
+    return first, again
 
 
-def _out_of_order(events: Iterable[ChangeEvent]) -> list[ChangeEvent]:
-    """Events with a smaller LSN than an earlier one of the same row; a change that comes again is no such one.
+def _out_of_order(changes: Iterable[ChangeEvent]) -> list[ChangeEvent]:
+    """Of changes that each stand there once, those with a smaller LSN than an earlier one of the same row.
 
     Of one row the changes are in the log in the order in which they were committed: a second transaction waits for the
     first one's end. Of several rows they need not be. A row that a snapshot read has the snapshot's LSN, and of a
     transaction that was open then the change has a smaller one: such an event says nothing of the order.
     """
-    seen: set[tuple[int, Operation, int]] = set()
     highest: dict[int, int] = {}
     found: list[ChangeEvent] = []
-    for event in events:
-        if _change(event) in seen:
-            continue
-        seen.add(_change(event))
-        if event.lsn < highest.get(event.row_id, 0):
+    for event in changes:
+        before = highest.get(event.row_id, 0)
+        if event.lsn < before:
             found.append(event)
         if event.operation != "r":
-            highest[event.row_id] = max(event.lsn, highest.get(event.row_id, 0))
+            highest[event.row_id] = max(event.lsn, before)
     return found
 
 

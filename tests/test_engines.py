@@ -25,11 +25,11 @@ from labkit.course.engine_figures import java_of_scorer, readable_after_ms, reco
 from labkit.digits import PIXELS, load_digits
 from labkit.engines import flink_savepoint
 from labkit.engines.catalog import ENGINES, PACKAGES, Engine, Packages, find_engine, find_packages
-from labkit.engines.choice import EngineChoice, chosen_engine
+from labkit.engines.choice import chosen_engine
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import export_current
 from labkit.engines.job import HandedOver, check_memory, run_job
-from labkit.engines.place import HERE, Place, check_place
+from labkit.engines.place import HERE
 from labkit.engines.progress import job_folder
 from labkit.engines.side_job import side_job
 from labkit.model.inference import compile_predict
@@ -70,73 +70,6 @@ def test_an_engine_that_is_not_there_is_named() -> None:
         find_packages("flunk")
     with pytest.raises(LabError, match="no engine 'x'.*one of spark"):
         find_engine("x")
-
-
-@pytest.mark.parametrize(
-    ("engine", "master"),
-    [("spark", master) for master in ("local[two]", "local[0]", "spark://host", "http://host:7077", "local[2]; rm")]
-    + [("flink-kafka", master) for master in ("local[*]", "local[0]", "spark://host:7077", "host", "host:8081; rm")],
-)
-def test_a_place_where_an_engine_cannot_run_is_refused(engine: str, master: str) -> None:
-    with pytest.raises(LabError, match="cannot run at .*such as local"):
-        check_place(ENGINES[engine], master)
-
-
-@pytest.mark.parametrize(
-    ("engine", "master"),
-    [("spark", master) for master in ("local", "local[2]", "local[*]", "spark://host-1.example:7077", "yarn")]
-    + [("flink-kafka", master) for master in ("local", "local[2]", "host-1.example:8081")],
-)
-def test_a_place_where_an_engine_can_run_is_taken(engine: str, master: str) -> None:
-    assert check_place(ENGINES[engine], master) == Place(master=master)
-
-
-@pytest.mark.parametrize(
-    ("master", "parallelism", "place"),
-    [
-        ("", None, Place(master="local[2]")),
-        ("", 3, Place(master="local[3]")),
-        ("local", 3, Place(master="local[3]")),
-        ("local[3]", 3, Place(master="local[3]")),
-        ("host:8081", 3, Place(master="host:8081", parallelism=3)),
-    ],
-)
-def test_how_many_at_a_time(master: str, parallelism: int | None, place: Place) -> None:
-    assert check_place(ENGINES["flink-kafka"], master, parallelism) == place
-
-
-@pytest.mark.parametrize(
-    ("noted", "master", "parallelism", "place"),
-    [
-        (None, "", None, Place(master="local[2]")),
-        (Place(master="local[3]"), "", None, Place(master="local[3]")),
-        (Place(master="local[3]"), "", 4, Place(master="local[4]")),
-        (Place(master="host:8081", parallelism=3), "", None, Place(master="host:8081", parallelism=3)),
-        (Place(master="host:8081", parallelism=3), "", 4, Place(master="host:8081", parallelism=4)),
-        (Place(master="host:8081", parallelism=3), "other:8081", None, Place(master="other:8081")),
-        (Place(master="host:8081", parallelism=3), "local", None, Place(master="local")),
-    ],
-)
-def test_where_a_scorer_runs_that_is_asked_to_run_elsewhere(
-    noted: Place | None, master: str, parallelism: int | None, place: Place
-) -> None:
-    choice = EngineChoice(places={} if noted is None else {"flink-kafka": noted})
-    assert choice.asked_for(ENGINES["flink-kafka"], master, parallelism) == place
-
-
-@pytest.mark.parametrize(
-    ("master", "parallelism", "words"),
-    [("", 0, "1 or more"), ("host:8081", -1, "1 or more"), ("local[2]", 3, "says another number")],
-)
-def test_a_parallelism_that_is_none_is_refused(master: str, parallelism: int, words: str) -> None:
-    with pytest.raises(LabError, match=words):
-        check_place(ENGINES["flink-kafka"], master, parallelism)
-
-
-def test_the_labs_own_scorer_runs_nowhere_else(settings: Settings) -> None:
-    for asked in ({"master": "local[2]"}, {"parallelism": 2}):
-        with pytest.raises(LabError, match="runs here, in one process.*labkit engine use local"):
-            Lab(settings).score_by("local", **asked)
 
 
 def test_a_lab_that_is_down_says_so(settings: Settings) -> None:

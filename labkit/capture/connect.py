@@ -86,28 +86,32 @@ class ConnectClient:
         )
         return option.startswith((*OPEN_PREFIXES, *converters))
 
-    def wait_running(self, name: str) -> None:
-        """Wait until a connector and its tasks run.
+    def wait_running(self, *names: str) -> None:
+        """Wait until some connectors and their tasks run, all at one time.
+
+        A worker that has just joined its group may be given its tasks anew: then what ran first waits again.
 
         Raises:
             LabError: A task failed (with the first line of its trace), or it took too long.
         """
         started = time.monotonic()
-        deadline = started + self._patience_s
-        while True:
-            status = self.status(name)
-            parts = [status["connector"], *status["tasks"]] if status else []
-            for part in parts:
-                # For a moment after a change, Connect still tells how the old configuration fared.
-                if part["state"] == "FAILED" and time.monotonic() - started > SETTLE_S:
-                    trace = part.get("trace", "").splitlines()
-                    cause = next((line for line in trace if line.startswith("Caused by")), trace[0] if trace else "")
-                    raise LabError(f"connector {name} failed: {cause}", "labkit logs connect")
-            if len(parts) > 1 and all(part["state"] == "RUNNING" for part in parts):
-                return
+        deadline = started + self._patience_s * len(names)
+        while waiting := [name for name in names if not self._runs(name, time.monotonic() - started)]:
             if time.monotonic() > deadline:
-                raise LabError(f"connector {name} does not run after {self._patience_s:.0f} s", "labkit logs connect")
+                passed = time.monotonic() - started
+                raise LabError(f"connector {waiting[0]} does not run after {passed:.0f} s", "labkit logs connect")
             time.sleep(0.1)
+
+    def _runs(self, name: str, waited_s: float) -> bool:
+        status = self.status(name)
+        parts = [status["connector"], *status["tasks"]] if status else []
+        for part in parts:
+            # For a moment after a change, Connect still tells how the old configuration fared.
+            if part["state"] == "FAILED" and waited_s > SETTLE_S:
+                trace = part.get("trace", "").splitlines()
+                cause = next((line for line in trace if line.startswith("Caused by")), trace[0] if trace else "")
+                raise LabError(f"connector {name} failed: {cause}", "labkit logs connect")
+        return len(parts) > 1 and all(part["state"] == "RUNNING" for part in parts)
 
     def status(self, name: str) -> dict[str, Any] | None:
         """What Connect says of a connector; None if there is none of that name."""

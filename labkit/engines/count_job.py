@@ -42,7 +42,7 @@ def count_labels(
 ) -> Generator[subprocess.Popen[bytes]]:
     """Keep, within a ``with``, how many digits there are of each label. It goes on behind what it has counted before.
 
-    Where the table is missing, it is made, and everything is counted anew.
+    Where the table is missing, it is made, and where it is empty, everything is counted anew.
 
     Args:
         topic: Change events of a table of digits, each Debezium's whole envelope as JSON, such as
@@ -62,8 +62,8 @@ def count_labels(
     place = check_place(like, master, parallelism)
     try:
         with psycopg.connect(endpoints.postgres) as connection:
-            there = connection.execute("SELECT 1 FROM pg_tables WHERE tablename = %s", [table]).fetchone() is not None
             connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table)))
+            counted = connection.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone()
     except psycopg.OperationalError as error:
         raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
 
@@ -75,7 +75,7 @@ def count_labels(
             checkpoint=checkpoint,
             topic=topic,
             table=table,
-            anew=not there,
+            anew=counted is None,
             skip_bad=skip_bad,
         )
 

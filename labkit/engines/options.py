@@ -60,7 +60,7 @@ class CountOptions(EngineOptions):
     Attributes:
         topic: Change events, each Debezium's whole envelope as JSON.
         table: PostgreSQL's table that gets the counts, see `labkit.engines.count_job.count_labels`.
-        anew: Count from the beginning, whatever was counted before: the table is a new one.
+        anew: Count from the beginning, whatever was counted before: the table is empty.
         skip_bad: Pass over records that are no change events, in place of ending the job.
     """
 

@@ -111,15 +111,17 @@ class NewestModel:
         """Its version and the model.
 
         Raises:
-            LabError: There is none.
+            LabError: There is none, or the only one cannot score; that one is tried anew each time.
         """
         version = self._store.current_version()
         if version is not None and version != self._seen:
-            self._seen = version
             try:
                 self._found = version, self._store.load(version)
             except LabError as error:
+                if self._found is None:
+                    raise
                 log.error("model %s is not taken: %s", version, error)
+            self._seen = version
         if self._found is None:
             raise LabError("there is no model to score with", "lab.publish(model), or: labkit train")
         return self._found
