@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     """The runs of the lessons that are asked for."""
     asked = [item.callspec.params for item in of_the_course(request.session) if hasattr(item, "callspec")]
-    lessons = {params["notebook"].name for params in asked if "notebook" in params}
+    lessons = {params["lesson"] for params in asked if "lesson" in params}
     lessons.update(lesson for params in asked for lesson in params.get("lessons", ()))
     with Course(sorted(lessons), tmp_path_factory.mktemp("course")) as running:
         yield running

@@ -18,19 +18,23 @@ from labkit.course.exercises import CHECK_OUTPUT
 from labkit.settings import CHECKOUT, load_settings
 from tools.course import (
     LESSONS,
+    PAPERMILL_ONLY,
     SIDE_BY_SIDE,
     Course,
     LessonError,
-    for_nbval,
+    lab_for_runs,
     leftovers,
     outputs,
     run_by_nbval,
+    run_by_papermill,
     run_module,
+    walked,
 )
 from tools.make_exercises import NOTEBOOKS, SOLUTIONS, exercise_text
 
-COURSE = [folder / lesson for lesson in LESSONS for folder in (SOLUTIONS, NOTEBOOKS)]
+EACH = [folder / lesson for lesson in LESSONS for folder in (SOLUTIONS, NOTEBOOKS)]
 """Every notebook."""
+NOT_BY_NBVAL = [path for path in EACH if path.parent == NOTEBOOKS or path.name.startswith(PAPERMILL_ONLY)]
 COURSE_S = 900
 """The whole course in fifteen minutes on two cores."""
 PATIENCE_S = 3600
@@ -41,42 +45,60 @@ def name(notebook: Path) -> str:
     return str(notebook.relative_to(NOTEBOOKS))
 
 
-def verdicts(notebook: NotebookNode) -> list[str]:
-    """What the checks said, as text."""
+def verdicts(notebook: NotebookNode) -> str:
+    """What the checks said: the first sign of each."""
     texts = (str(out.get("data", {}).get("text/plain", "")) for out in outputs(notebook))
-    return [text for text in texts if text[:2] in ("✓ ", "✗ ", "○ ", "! ")]
+    return "".join(text[0] for text in texts if text[:2] in ("✓ ", "✗ ", "○ ", "! "))
+
+
+def exercises(lesson: str) -> list[int]:
+    """How many each cell has, of those that have any."""
+    cells = nbformat.read(SOLUTIONS / lesson, as_version=4).cells
+    return [count for cell in cells if (count := cell.source.count("# solution"))]
+
+
+def look_at(document: NotebookNode) -> None:
+    """What every run has to be: quiet, and with a picture of each dashboard."""
+    said = [out.text for out in outputs(document) if out.output_type == "stream" and out.name == "stderr"]
+    assert [text for text in said if text.strip()] == [], "a lesson's cells are quiet"
+    if any("lab.dashboard()" in cell.source for cell in document.cells):
+        stills = ["labkit-still" in str(out.get("data", {}).get("text/html", "")) for out in outputs(document)]
+        assert any(stills), "the dashboard leaves a picture"
 
 
 @pytest.mark.timeout(PATIENCE_S)
-@pytest.mark.parametrize("notebook", COURSE, ids=name)
-def test_it_runs_and_nothing_is_left(notebook: Path, course: Course) -> None:
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_it_runs_and_nothing_is_left(lesson: str, course: Course) -> None:
     course.hurry()
-    run = course.result(notebook.name)[notebook]
+    run = course.result(lesson)
     assert not run.failure, run.failure
     assert run.document is not None
-    solution = nbformat.read(SOLUTIONS / notebook.name, as_version=4)
-    exercises = sum(cell.source.count("# solution") for cell in solution.cells)
-    sign = "✓" if notebook.parent == SOLUTIONS else "○"
-    assert [verdict[0] for verdict in verdicts(run.document)] == [sign] * exercises, verdicts(run.document)
-    quiet = [out.text for out in outputs(run.document) if out.output_type == "stream" and out.name == "stderr"]
-    assert [text for text in quiet if text.strip()] == [], "a lesson's cells are quiet"
+    # Each cell with exercises is run unsolved, then solved.
+    assert verdicts(run.document) == "".join("○" * count + "✓" * count for count in exercises(lesson))
+    look_at(run.document)
     assert not any(run.left), run.left
-
-    if any("lab.dashboard()" in cell.source for cell in solution.cells):
-        stills = ["labkit-still" in str(out.get("data", {}).get("text/html", "")) for out in outputs(run.document)]
-        assert any(stills), "the dashboard leaves a picture"
 
 
 @pytest.mark.on_demand
 @pytest.mark.timeout(PATIENCE_S)
-@pytest.mark.parametrize("notebook", [notebook for notebook in COURSE if not for_nbval(notebook)], ids=name)
-def test_nbval_runs_it_too(notebook: Path, tmp_path: Path) -> None:
-    lab = Lab(load_settings().model_copy(update={"home": tmp_path / "lab"}))
-    try:
-        run_by_nbval(notebook, lab, threading.Event())
+@pytest.mark.parametrize("notebook", EACH, ids=name)
+def test_it_runs_as_it_is(notebook: Path, tmp_path: Path) -> None:
+    stop = threading.Event()
+    with lab_for_runs(tmp_path / "lab", stop) as lab:
+        document = run_by_papermill(notebook, tmp_path / "output.ipynb", lab, stop)
+        assert verdicts(document) == ("✓" if notebook.parent == SOLUTIONS else "○") * sum(exercises(notebook.name))
+        look_at(document)
         assert not leftovers(lab)
-    finally:
-        lab.down(report=lambda _: None)
+
+
+@pytest.mark.on_demand
+@pytest.mark.timeout(PATIENCE_S)
+@pytest.mark.parametrize("notebook", NOT_BY_NBVAL, ids=name)
+def test_nbval_runs_it_too(notebook: Path, tmp_path: Path) -> None:
+    stop = threading.Event()
+    with lab_for_runs(tmp_path / "lab", stop) as lab:
+        run_by_nbval(notebook, lab, stop)
+        assert not leftovers(lab)
 
 
 @pytest.mark.timeout(PATIENCE_S)
@@ -84,18 +106,25 @@ def test_nbval_runs_it_too(notebook: Path, tmp_path: Path) -> None:
 def test_the_course_fits_in_its_time(lessons: list[str], course: Course) -> None:
     """Three lessons at a time, which two cores carry; as measured here, where most run beside other tests."""
     course.hurry()
-    took_s = {lesson: round(course.result(lesson)[SOLUTIONS / lesson].seconds) for lesson in lessons}
+    took_s = {lesson: round(course.result(lesson).seconds) for lesson in lessons}
     assert sum(took_s.values()) / SIDE_BY_SIDE < COURSE_S, took_s
+
+
+def test_a_lesson_is_walked_through_cell_by_cell() -> None:
+    unsolved, solved = [nbformat.read(folder / LESSONS[0], as_version=4).cells for folder in (NOTEBOOKS, SOLUTIONS)]
+    sources = [cell.source for cell in walked(LESSONS[0]).cells]
+    for cells in (unsolved, solved):
+        assert [source for source in sources if source in {cell.source for cell in cells}] == [c.source for c in cells]
 
 
 def test_a_run_that_fails_says_what_was_printed_and_one_that_is_broken_off_ends(tmp_path: Path) -> None:
     lab = Lab(load_settings().model_copy(update={"home": tmp_path}))
     stop = threading.Event()
     with pytest.raises(LessonError, match="nothing_of_this_name"):
-        run_module(["nothing_of_this_name"], COURSE[0], lab, stop)
+        run_module(["nothing_of_this_name"], EACH[0], lab, stop)
     threading.Timer(0.5, stop.set).start()
     with pytest.raises(LessonError, match="broken off"):
-        run_module(["http.server", "--bind", "127.0.0.1", "0"], COURSE[0], lab, stop)
+        run_module(["http.server", "--bind", "127.0.0.1", "0"], EACH[0], lab, stop)
     assert not [child for child in psutil.Process().children() if "http.server" in child.cmdline()]
 
 
@@ -112,13 +141,12 @@ def test_a_course_that_is_left_breaks_off_and_leaves_nothing(tmp_path: Path) -> 
             assert time.monotonic() < deadline, "the lesson starts its lab"
             time.sleep(0.5)
     assert ours() == []
-    assert all(run.failure.startswith("broken off") for run in course.result(LESSONS[0]).values())
+    assert course.result(LESSONS[0]).failure.startswith("broken off")
 
 
 def test_a_lesson_that_nobody_runs_any_more_is_told(tmp_path: Path) -> None:
     with Course(["12_none.ipynb"], tmp_path) as course:
-        (run, _) = course.result("12_none.ipynb").values()
-        assert "12_none.ipynb" in run.failure
+        assert "12_none.ipynb" in course.result("12_none.ipynb").failure
     with pytest.raises(LessonError, match="01_first_digit.ipynb was not run"):
         course.result("01_first_digit.ipynb")
 

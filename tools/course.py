@@ -1,4 +1,4 @@
-"""Run every lesson on the real servers, in a lab of its own: its solution by papermill and nbval, and its exercises.
+"""Run every lesson on the real servers, in a lab of its own: by papermill as an attendee goes through it, and by nbval.
 
     python -m tools.course [LESSON ...]
 
@@ -14,9 +14,9 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ import psutil
 import psycopg
 from kafka import KafkaAdminClient
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 
 from labkit import Lab
 from labkit.capture.configs import load_config
@@ -54,7 +55,7 @@ PARAMETERS: Mapping[str, Mapping[str, float]] = {
 }
 """For papermill. nbval takes what stands in the notebook."""
 PAPERMILL_ONLY = ("08_", "09_", "10_", "11_")
-"""Lessons that start servers or engines anew again and again: minutes for each run."""
+"""Lessons that start servers or engines anew again and again: minutes for each run. nbval is left out."""
 INTERNAL_TOPICS = ("__", "connect-")
 POLL_INTERVAL_MS = "100"
 """Of Debezium, in place of 5: three labs that wait would take a whole core of the two for their polls."""
@@ -66,13 +67,13 @@ END_S = 120.0
 
 
 @dataclass(frozen=True)
-class NotebookRun:
-    """A notebook run by papermill, and where that is for it (`for_nbval`) in the same lab again by nbval.
+class LessonRun:
+    """A lesson as an attendee goes through it, run by papermill, and where that is for it in the same lab by nbval.
 
     Attributes:
-        document: The notebook with the outputs of papermill's run; None where it failed.
+        document: What `walked` makes, with the outputs of papermill's run; None where it failed.
         left: What each run left on the servers and on the machine.
-        failure: What went wrong in a run; empty where nothing did.
+        failure: What went wrong; empty where nothing did.
     """
 
     document: NotebookNode | None
@@ -83,10 +84,6 @@ class NotebookRun:
     def seconds(self) -> float:
         """How long papermill took."""
         return self.document.metadata.papermill.duration if self.document else float("nan")
-
-
-LessonRuns = Mapping[Path, NotebookRun]
-"""The runs of a lesson's notebooks, the solution's and the exercises'."""
 
 
 class LessonError(Exception):
@@ -128,8 +125,8 @@ class Course(AbstractContextManager["Course"]):
                 self._runner.stdin.write(b"\n")
                 self._runner.stdin.flush()
 
-    def result(self, lesson: str) -> LessonRuns:
-        """A lesson's runs, as soon as they have ended.
+    def result(self, lesson: str) -> LessonRun:
+        """What came of a lesson, as soon as it has ended.
 
         Raises:
             LessonError: What runs them has ended.
@@ -173,12 +170,13 @@ def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore
         with turns:
             lesson = waiting.popleft()
             try:
-                runs = run_lesson(lesson, folder / lesson, stop)
-            except Exception:  # Its lab does not end: a failure of the lesson, and not of the others.
-                failure = NotebookRun(None, [], traceback.format_exc())
-                runs = {place / lesson: failure for place in (SOLUTIONS, NOTEBOOKS)}
+                run = run_lesson(lesson, folder / lesson, stop)
+            except LessonError as error:
+                run = LessonRun(None, [], str(error))
+            except Exception:  # Its lab does not end, say: a failure of the lesson, and not of the others.
+                run = LessonRun(None, [], traceback.format_exc())
         unfinished = folder / f"{lesson}.unfinished"
-        unfinished.write_bytes(pickle.dumps(runs))
+        unfinished.write_bytes(pickle.dumps(run))
         unfinished.rename(_result_file(folder, lesson))
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -186,55 +184,60 @@ def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore
             pool.submit(take_turn)
 
 
-def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRuns:
-    """Run a lesson as a newcomer does, in a lab that is not even started; then once more by nbval; then its exercises.
-
-    A notebook that fails does not keep the other from its turn.
+def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRun:
+    """Run a lesson as a newcomer does, in a lab that is not even started; then its solution by nbval.
 
     Args:
         lesson: A file name.
         folder: For the lab and the outputs.
         stop: Set when it shall break off.
+
+    Raises:
+        LessonError: A cell fails, or an output is not the stored one.
     """
     folder.mkdir(parents=True)
-    lab = Lab(load_settings().model_copy(update={"home": folder / "lab"}))
-    runs: dict[Path, NotebookRun] = {}
+    notebook = folder / lesson
+    nbformat.write(walked(lesson), notebook)
+    with lab_for_runs(folder / "lab", stop) as lab:
+        document = run_by_papermill(notebook, folder / "output.ipynb", lab, stop)
+        left = [leftovers(lab)]
+        if not lesson.startswith(PAPERMILL_ONLY):
+            run_by_nbval(SOLUTIONS / lesson, lab, stop)
+            left.append(leftovers(lab))
+    return LessonRun(document, left)
+
+
+@contextmanager
+def lab_for_runs(home: Path, stop: threading.Event) -> Generator[Lab]:
+    """A lab that notebooks start, and that is down afterwards, also where they are broken off."""
+    lab = Lab(load_settings().model_copy(update={"home": home}))
     try:
-        for notebook in (SOLUTIONS / lesson, NOTEBOOKS / lesson):
-            try:
-                runs[notebook] = run_notebook(notebook, folder / "output.ipynb", lab, stop)
-            except LessonError as error:
-                runs[notebook] = NotebookRun(None, [], str(error))
-            except Exception:  # What it left could not be looked at, say.
-                runs[notebook] = NotebookRun(None, [], traceback.format_exc())
+        yield lab
     finally:
         if stop.is_set():
             _end_strangers(lab)
         lab.down(report=lambda _: None)
-    return runs
 
 
-def for_nbval(notebook: Path) -> bool:
-    """Whether a notebook is run by nbval, too, whenever the lessons are: a solution, but for `PAPERMILL_ONLY`.
+def walked(lesson: str) -> NotebookNode:
+    """A lesson as an attendee goes through it: its exercises, each run as it is, and then once more as it is solved.
 
-    The others are cell for cell what papermill has run there already, and take long.
+    So one run has every cell of the exercises' notebook and every cell of the solution's.
     """
-    return notebook.parent == SOLUTIONS and not notebook.name.startswith(PAPERMILL_ONLY)
-
-
-def run_notebook(notebook: Path, output: Path, lab: Lab, stop: threading.Event) -> NotebookRun:
-    """Run a notebook by papermill, and then by nbval where that is for it."""
-    document = run_by_papermill(notebook, output, lab, stop)
-    left = [leftovers(lab)]
-    if for_nbval(notebook):
-        run_by_nbval(notebook, lab, stop)
-        left.append(leftovers(lab))
-    return NotebookRun(document, left)
+    notebook = nbformat.read(NOTEBOOKS / lesson, as_version=4)
+    solved = {cell.id: cell.source for cell in nbformat.read(SOLUTIONS / lesson, as_version=4).cells}
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if cell.cell_type == "code" and solved[cell.id] != cell.source:
+            cells.append(new_code_cell(solved[cell.id], id=f"{cell.id}-solved"))
+    notebook.cells = cells
+    return notebook
 
 
 def run_by_papermill(notebook: Path, output: Path, lab: Lab, stop: threading.Event) -> NotebookNode:
-    """Run a notebook in a fresh kernel by papermill; return it with its outputs."""
-    options = ["--no-progress-bar", f"--execution-timeout={CELL_TIMEOUT_S}", f"--cwd={notebook.parent}"]
+    """Run a notebook in a fresh kernel by papermill, in the lessons' folder; return it with its outputs."""
+    options = ["--no-progress-bar", f"--execution-timeout={CELL_TIMEOUT_S}", f"--cwd={NOTEBOOKS}"]
     for name, value in PARAMETERS.get(notebook.name, {}).items():
         options += ["-p", name, str(value)]
     output.unlink(missing_ok=True)
@@ -358,7 +361,7 @@ def run_beside(folder: str, lessons: Sequence[str]) -> None:
 def main() -> None:
     """Run the named lessons, or all, with nothing beside them, and tell how long that took and what failed.
 
-    What the exercises' checks said is not looked at here: `tests/test_notebooks.py` does.
+    What the checks said is not looked at here: `tests/test_notebooks.py` does.
     """
     lessons = sys.argv[1:] or LESSONS
     unknown = sorted(set(lessons) - set(LESSONS))
@@ -368,10 +371,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Course(lessons, Path(folder)) as course:
         course.hurry()
         for lesson in lessons:
-            for notebook, run in course.result(lesson).items():
-                problems = list(filter(None, [run.failure, *map(str, filter(None, run.left))]))
-                failed = failed or bool(problems)
-                print(f"{notebook.relative_to(CHECKOUT)}: {run.seconds:.0f} s by papermill", *problems, sep="\n")
+            run = course.result(lesson)
+            problems = list(filter(None, [run.failure, *map(str, filter(None, run.left))]))
+            failed = failed or bool(problems)
+            print(f"{lesson}: {run.seconds:.0f} s by papermill", *problems, sep="\n")
     print(f"{time.monotonic() - began:.0f} s for all runs of {len(lessons)} lessons, {SIDE_BY_SIDE} at a time")
     sys.exit(failed)
 
