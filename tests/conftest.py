@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     """The runs of the lessons that are asked for."""
-    asked = [item.callspec.params for item in of_the_course(request.session) if hasattr(item, "callspec")]
+    items = of_the_course(request.session)
+    asked: list[dict[str, Any]] = [item.callspec.params for item in items if hasattr(item, "callspec")]
     lessons = {params["lesson"] for params in asked if "lesson" in params}
     lessons.update(lesson for params in asked for lesson in params.get("lessons", ()))
     with Course(sorted(lessons), tmp_path_factory.mktemp("course")) as running:

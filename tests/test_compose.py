@@ -227,9 +227,8 @@ def taking_the_first(somebody: socket.socket) -> Callable[..., int]:
     return choose
 
 
-def test_data_are_kept_over_down_and_an_interrupted_up_is_mended_by_the_next(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.on_demand
+def test_an_interrupted_up_is_mended_by_the_next(home: Path) -> None:
     start = subprocess.Popen(
         [sys.executable, "-m", "labkit", "up", "--stack", "compose"],
         env=os.environ | {"LABKIT_HOME": str(home)},
@@ -250,8 +249,16 @@ def test_data_are_kept_over_down_and_an_interrupted_up_is_mended_by_the_next(
     start.stderr.close()
 
     lab.up()
+    lab.down(report=lambda _: None)
+    assert left_of(lab) == []
+
+
+def test_data_are_kept_over_down_until_their_folder_is_gone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = lab_at(home, "compose").up()
+    assert isinstance(lab.stack, ComposeStack)
     lab.insert(DIGIT, 5)
     lab.down(keep_data=True, report=lambda _: None)
+    project = f"label=com.docker.compose.project={lab.stack.project}"
     assert docker("ps", "-aq", "--filter", project) == []
     assert (
         docker("volume", "ls", "-q", "--filter", "dangling=true", "--filter", "label=com.docker.volume.anonymous") == []

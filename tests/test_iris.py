@@ -152,10 +152,10 @@ def runs(flowers: Flowers) -> list[dict[str, object]]:
     ]  # fmt: skip
     for decay, unit in ((1.0, "batches"), (0.9, "batches"), (0.9, "points"), (0.3, "points"), (0.0, "batches")):
         order = random.permutation(139)
-        cuts = np.sort(random.choice(np.arange(1, 139), 11, replace=False))
+        cuts = np.sort(random.choice(np.arange(1, 139), 4, replace=False))
         rows = hold_out(flowers)[0].features[order]
         batches = [batch.tolist() for batch in np.split(rows, cuts)]
-        batches.insert(5, [])
+        batches.insert(3, [])
         found.append(
             {"centres": START_CENTRES, "weights": [0.0, 0.0, 0.0], "decay": decay, "unit": unit, "batches": batches}
         )
@@ -190,7 +190,7 @@ def test_the_rule_gives_the_centres_that_sparks_own_gives(
             deaths += _shared_weight(clusters)
             compared += 1
     print(f"{compared} mini-batches, {deaths} with a split, largest difference {worst}")
-    assert compared > 70 and deaths > 5
+    assert compared == 39 and deaths > 2
 
 
 def _shared_weight(clusters: Clusters) -> bool:

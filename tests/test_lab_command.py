@@ -98,14 +98,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.param("servers: waiting", [signal.SIGINT], id="Ctrl-C while the servers start"),
         pytest.param("Use Control-C", [signal.SIGINT, signal.SIGINT], id="Ctrl-C twice in JupyterLab"),
         pytest.param("Use Control-C", [signal.SIGHUP], id="the terminal is closed", marks=pytest.mark.on_demand),
-        pytest.param("Use Control-C", [signal.SIGTERM], id="terminated"),
+        pytest.param("Use Control-C", [signal.SIGTERM], id="terminated", marks=pytest.mark.on_demand),
     ],
 )
 def test_nothing_is_left_running(home: Path, tmp_path: Path, when: str, signals: list[signal.Signals]) -> None:
     output = tmp_path / "output"
     process = start(home, output)
     wait_for(when, output, process)
-    if signals == [signal.SIGTERM]:
+    if signals == [signal.SIGINT, signal.SIGINT]:
         own = str(Path(sys.executable).parent / "labkit")
         asyncio.run(asyncio.wait_for(say_in_terminal(output.read_text(), "command -v labkit", own), 60))
     for number in signals:

@@ -188,6 +188,7 @@ def test_the_same_changes_make_the_same_records_and_a_switch_loses_and_repeats_n
     lab.close()
 
 
+@pytest.mark.on_demand
 def test_a_released_route_stays_released_after_a_switch_to_debezium_server(by_connect: Lab) -> None:
     lab = switched("connect")
     lab.release("csv")
