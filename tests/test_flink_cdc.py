@@ -244,6 +244,7 @@ def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab)
         shutil.rmtree(log.parent)
 
 
+@pytest.mark.on_demand
 def test_a_dropped_table_is_named_and_the_job_goes_on_with_the_one_that_is_made_anew(cdc_lab: Lab) -> None:
     lab = cdc_lab
 

@@ -216,6 +216,7 @@ def test_the_share_of_right_predictions_is_of_those_with_a_label(own_lab: Lab) -
             connection.execute("DROP TABLE predictions")
 
 
+@pytest.mark.on_demand
 def test_the_first_cells_mend_a_lesson_that_was_broken_off_without_kafka(own_lab: Lab, bench: Workbench) -> None:
     lab = own_lab
     lab.capture("http")

@@ -108,6 +108,7 @@ def test_a_transaction_that_a_worker_left_open_is_ended(scoring_lab: Lab, left_o
     assert left_open in lab.stack.log("connect", lines=2000)
 
 
+@pytest.mark.on_demand
 def test_a_transaction_that_hangs_after_a_brokers_restart_is_aborted(scoring_lab: Lab, left_open: str) -> None:
     lab = scoring_lab
     before = balanced(lab).events
