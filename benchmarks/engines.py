@@ -134,11 +134,14 @@ def table(all_figures: list[Figures], digits: int, equal: bool) -> str:
         [
             *lines,
             "",
-            "- start: from its start until its first prediction is recorded",
+            "- start, digits a second, after kill -9: until a prediction is written; flink-kafka's can be read up to a "
+            "checkpoint later",
+            "- start: from its start until its first prediction",
             f"- p50, p99: from a digit's commit until its prediction can be read, single digits at {RATE:.0f} a second"
             "; in Kafka by a reader of committed records, who waits for the next checkpoint of flink-kafka (lesson 10)",
             f"- digits a second: {digits:,} digits in one transaction, from the commit to the last prediction",
-            "- after kill -9: until the first prediction by its successor, in a stream of 50 digits a second",
+            "- after kill -9, of the process that the lab's supervisor keeps (an engine's Java and Python end with it)"
+            ": until the first prediction by its successor, in a stream of 50 digits a second",
             "- balanced: afterwards every change was predicted, and none twice",
             "",
             f"Every row was predicted {'the same' if equal else 'NOT the same'} by all of them.",

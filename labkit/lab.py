@@ -581,7 +581,18 @@ class Lab:
         if name == LOCAL or service.state != "running":
             return service
         progress = read_progress(self.settings, find_engine(name))
-        return replace(service, note=f"{name}: {progress.words if progress else 'starting'}")
+        if progress is None:
+            return replace(service, note=f"{name}: starting")
+        waiting = self._log_that_waits() if service.name == CDC_SCORER else ""
+        return replace(service, note=f"{name}: {waiting}{progress.words}")
+
+    def _log_that_waits(self) -> str:
+        """How far Flink's own Debezium is behind, in words; empty where PostgreSQL cannot tell."""
+        try:
+            waiting = self.tables.slot_lag(CDC_SLOT)
+        except LabError:  # It has gone away just now.
+            return ""
+        return "" if waiting is None else f"lag {waiting / 2**20:.1f} MiB of log, "
 
     def status(self) -> list[ServiceStatus]:
         """How each server and each connector is."""

@@ -336,7 +336,6 @@ def test_a_kernel_interrupted_in_training_trains_again(scoring_lab: Lab) -> None
         manager.shutdown_kernel(now=True)
 
 
-@pytest.mark.on_demand
 def test_a_second_lab_takes_free_ports_and_leaves_nothing_behind(scoring_lab: Lab, tmp_path: Path) -> None:
     taken = scoring_lab.endpoints
     home = tmp_path / "second"

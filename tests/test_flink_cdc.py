@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -124,7 +125,7 @@ def test_it_says_of_every_change_what_the_way_through_kafka_says(cdc_lab: Lab) -
     same_on_both(lab)
     assert len(by_flink(lab)) == 113
     (note,) = [status.note for status in lab.status() if status.name == CDC_SCORER]
-    assert note.startswith("flink-cdc: checkpoint ")
+    assert re.fullmatch(r"flink-cdc: lag \d+\.\d MiB of log, checkpoint \d+ s ago", note), note
     assert [status.state for status in lab.status() if status.name == "scorer"] == ["running"], "both score"
 
 

@@ -143,7 +143,7 @@ def spark() -> EngineEnvironment:
 
 
 def runs(flowers: Flowers) -> list[dict[str, object]]:
-    """Many mini-batches of many sizes with and without decay, on flowers and on numbers that clusters die of."""
+    """39 mini-batches of many sizes, with and without decay, on flowers and on numbers that clusters die of."""
     random = np.random.default_rng(7)
     parts = split(flowers, 0)
     found: list[dict[str, object]] = [

@@ -1,4 +1,4 @@
-"""Run every lesson on the real servers, in a lab of its own: by papermill as an attendee goes through it, and by nbval.
+"""Run every lesson on the real servers, in a lab of its own: its exercises by papermill, its solution by nbval.
 
     python -m tools.course [LESSON ...]
 
@@ -54,8 +54,8 @@ PARAMETERS: Mapping[str, Mapping[str, float]] = {
     "11_learning_online.ipynb": {"seeds": 20, "compared": 3, "digits": 30},
 }
 """For papermill. nbval takes what stands in the notebook."""
-PAPERMILL_ONLY = ("08_", "09_", "10_", "11_")
-"""Lessons that start servers or engines anew again and again: minutes for each run. nbval is left out."""
+IN_ONE_RUN = ("08_", "09_", "10_", "11_")
+"""Lessons that start servers or engines anew again and again, minutes for each run: they are `walked` instead."""
 INTERNAL_TOPICS = ("__", "connect-")
 POLL_INTERVAL_MS = "100"
 """Of Debezium, in place of 5: three labs that wait would take a whole core of the two for their polls."""
@@ -68,10 +68,10 @@ END_S = 120.0
 
 @dataclass(frozen=True)
 class LessonRun:
-    """A lesson as an attendee goes through it, run by papermill, and where that is for it in the same lab by nbval.
+    """What came of a lesson.
 
     Attributes:
-        document: What `walked` makes, with the outputs of papermill's run; None where it failed.
+        document: What papermill has run, with its outputs; None where it failed.
         left: What each run left on the servers and on the machine.
         failure: What went wrong; empty where nothing did.
     """
@@ -185,7 +185,9 @@ def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore
 
 
 def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRun:
-    """Run a lesson as a newcomer does, in a lab that is not even started; then its solution by nbval.
+    """Run a lesson as a newcomer does, in a lab that is not even started.
+
+    Its exercises are run as they are, by papermill, and then its solution by nbval; or both in one run, `walked`.
 
     Args:
         lesson: A file name.
@@ -196,12 +198,14 @@ def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRun:
         LessonError: A cell fails, or an output is not the stored one.
     """
     folder.mkdir(parents=True)
-    notebook = folder / lesson
-    nbformat.write(walked(lesson), notebook)
+    notebook, in_one_run = NOTEBOOKS / lesson, lesson.startswith(IN_ONE_RUN)
+    if in_one_run:
+        notebook = folder / lesson
+        nbformat.write(walked(lesson), notebook)
     with lab_for_runs(folder / "lab", stop) as lab:
         document = run_by_papermill(notebook, folder / "output.ipynb", lab, stop)
         left = [leftovers(lab)]
-        if not lesson.startswith(PAPERMILL_ONLY):
+        if not in_one_run:
             run_by_nbval(SOLUTIONS / lesson, lab, stop)
             left.append(leftovers(lab))
     return LessonRun(document, left)
@@ -220,9 +224,9 @@ def lab_for_runs(home: Path, stop: threading.Event) -> Generator[Lab]:
 
 
 def walked(lesson: str) -> NotebookNode:
-    """A lesson as an attendee goes through it: its exercises, each run as it is, and then once more as it is solved.
+    """Every cell of a lesson's exercises and of its solution for one run: each exercise as it is, then as it is solved.
 
-    So one run has every cell of the exercises' notebook and every cell of the solution's.
+    That no later cell needs the answer is not seen so.
     """
     notebook = nbformat.read(NOTEBOOKS / lesson, as_version=4)
     solved = {cell.id: cell.source for cell in nbformat.read(SOLUTIONS / lesson, as_version=4).cells}

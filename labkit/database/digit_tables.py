@@ -164,6 +164,15 @@ class DigitTables:
             )
         ]
 
+    def slot_lag(self, slot: str) -> int | None:
+        """WAL since what the reader of a replication slot last confirmed, bytes; None without such a slot."""
+        statement: LiteralString = (
+            "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint FROM pg_replication_slots "
+            "WHERE slot_name = %s"
+        )
+        found = self._run(lambda connection: connection.execute(statement, [slot]).fetchone())
+        return found[0] if found else None
+
     def slot_reader(self, slot: str) -> str:
         """Who reads a replication slot now, such as ``pg_recvlogical, PostgreSQL's process 4711``."""
         statement: LiteralString = (
