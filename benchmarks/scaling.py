@@ -101,8 +101,8 @@ def table(rates: Sequence[Rate], digits: int) -> str:
         "",
         f"Made by `.venv/bin/python -m benchmarks.scaling --digits {digits}` on {datetime.date.today()}: "
         f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. The servers and the "
-        "engine share them. One run of each: how much of a difference is chance, it does not tell. A worker is a thread "
-        "of this machine.",
+        "engine share them. One run of each: how much of a difference is chance, it does not tell. A worker is a "
+        "thread of this machine.",
         "",
         "| scores | partitions | workers | digits a second | speed-up | in order |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -81,7 +81,7 @@ def assert_equal_to_the_rule(lab: Lab) -> tuple[list[Learned], list[IrisPredicti
     return learned, predictions
 
 
-@pytest.mark.parametrize("engine", ["spark"])
+@pytest.mark.parametrize("engine", ["spark", pytest.param("flink", marks=pytest.mark.on_demand)])
 def test_the_example_runs_from_postgresql_to_predictions_in_kafka(
     iris_lab: Lab, stream: IrisStream, engine: IrisEngine
 ) -> None:
