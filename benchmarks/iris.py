@@ -44,8 +44,8 @@ hand. Seeds by how many of the eleven are right:
 
 {course}
 
-The example told one run of each engine, of a split that it did not note: 5, then 7, then 9 right on Flink, and 11 at the
-end on Spark.
+The example told one run of each engine, of a split that it did not note: 5, then 7, then 9 right on Flink, and 11 at
+the end on Spark.
 
 The first row decides much. Its centre takes weight 1, the two others have 0: by Spark's rule a cluster below 1e-8 of
 the largest one's weight is dying, and gets one half of the largest. So with the very first mini-batch one of the
