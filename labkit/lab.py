@@ -41,6 +41,7 @@ from labkit.settings import (
     load_endpoints,
     load_settings,
 )
+from labkit.stack import debezium_server
 from labkit.stack.base import Report, ServiceStatus, Stack
 from labkit.stack.choice import CAPTURES, make_stack, stop, switch
 from labkit.stack.home import prepare_home
@@ -599,7 +600,30 @@ class Lab:
         services = self.stack.status()
         if all(service.healthy for service in services if service.name == "connect") and services:
             services += self._capturing.status()
-        return [self._with_progress(self._with_tables(service)) for service in services]
+        services = [self._with_progress(self._with_tables(service)) for service in services]
+        if any(service.name == "postgres" and service.healthy for service in services):
+            services = self._with_slots(services)
+        return services
+
+    def _with_slots(self, services: list[ServiceStatus]) -> list[ServiceStatus]:
+        """What captures by a slot that PostgreSQL has given up is not well, though Debezium waits without a word."""
+        try:
+            lost = self.tables.lost_slots()
+        except LabError:  # PostgreSQL has gone away just now.
+            return services
+        problems: dict[str, str] = {}
+        for route in ROUTES if lost else ():
+            connector = load_config(route, self.endpoints, self.settings)
+            if connector.slot in lost:
+                note = (
+                    f"its replication slot {connector.slot!r} is lost ({lost[connector.slot]}): changes since are not "
+                    f"captured → lab.release({route!r}), then lab.capture({route!r}), which read the tables anew"
+                )
+                problems |= {connector.name: note, debezium_server.service(route): note}
+        return [
+            replace(service, healthy=False, note=problems[service.name]) if service.name in problems else service
+            for service in services
+        ]
 
     def _with_tables(self, service: ServiceStatus) -> ServiceStatus:
         """PostgreSQL with a table missing is not well, though it answers."""

@@ -173,6 +173,13 @@ class DigitTables:
         found = self._run(lambda connection: connection.execute(statement, [slot]).fetchone())
         return found[0] if found else None
 
+    def lost_slots(self) -> dict[str, str]:
+        """Replication slots that PostgreSQL has given up, as it needed the log that they kept: by name, its reason."""
+        statement: LiteralString = (
+            "SELECT slot_name, invalidation_reason FROM pg_replication_slots WHERE wal_status = 'lost'"
+        )
+        return dict(self._run(lambda connection: connection.execute(statement).fetchall()))
+
     def slot_reader(self, slot: str) -> str:
         """Who reads a replication slot now, such as ``pg_recvlogical, PostgreSQL's process 4711``."""
         statement: LiteralString = (
