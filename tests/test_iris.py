@@ -190,7 +190,7 @@ def test_the_rule_gives_the_centres_that_sparks_own_gives(
             deaths += _shared_weight(clusters)
             compared += 1
     print(f"{compared} mini-batches, {deaths} with a split, largest difference {worst}")
-    assert compared == 39 and deaths > 2
+    assert compared == 39 and deaths > 5
 
 
 def _shared_weight(clusters: Clusters) -> bool:
