@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from configparser import RawConfigParser
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ STATES = {
 }
 LOG_SIZE = "4MB"
 STOP_TIMEOUT_S = 60.0
+ORPHANS_END_S = 20.0
+"""Then they are killed."""
 CONFIG = "supervisord.conf"
 """In a lab's folder."""
 SUPERVISOR_ARGUMENTS = ["-m", "supervisor.supervisord", "-c"]
@@ -132,13 +135,16 @@ class Keeper:
         orphans: list[psutil.Process] = []
         for process in psutil.process_iter(["cmdline"]):
             arguments = process.info["cmdline"] or []
-            server = any(a == m or a.startswith(f"{m}/") for a in arguments for m in all_marks)
+            # A path may stand behind an option's name, as in the command that makes Kafka's storage.
+            paths = [*arguments, *(argument.partition("=")[2] for argument in arguments)]
+            server = any(p == m or p.startswith(f"{m}/") for p in paths for m in all_marks)
             if (server or self._is_scorer(process, arguments)) and process.pid != os.getpid():
                 orphans.append(process)
-        for process in orphans:
-            process.terminate()
-        for process in psutil.wait_procs(orphans, timeout=20)[1]:
-            process.kill()
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for process in orphans:
+                with suppress(psutil.NoSuchProcess):
+                    end(process)
+            orphans = psutil.wait_procs(orphans, timeout=ORPHANS_END_S)[1]
 
     @property
     def running(self) -> bool:
