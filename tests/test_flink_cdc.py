@@ -36,6 +36,8 @@ from labkit.stream.reading import wait_for_records
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
 
+pytestmark = pytest.mark.own_lab
+
 PATIENCE_S = 180.0
 ENGINE = "flink-cdc"
 KEPT = "SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::float8 FROM pg_replication_slots"
