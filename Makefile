@@ -16,7 +16,7 @@ endif
 # Images of containers like to set it. Each process would then compile TensorFlow's modules anew: three times the start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab room serve-room demo test test-all pytest pytest-all pytest-own-labs pytest-own-labs-all lint notebooks exercises cluster cluster-down pictures setup setup-dev chromium down lock help
+.PHONY: lab room serve-room demo test test-all pytest pytest-all pytest-beside pytest-beside-all lint notebooks exercises cluster cluster-down pictures setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab; with STACK=compose the servers run in containers"
@@ -76,24 +76,23 @@ setup-dev:
 chromium:
 	@$(PYTHON3) tools/chromium.py
 
-# Tests with servers of their own, the others (with the lessons beside them) and the type checker, side by side: each
-# waits for the most part. The others include browsers, which wait least patiently, so they go first.
+# Side by side: most tests; the lessons and the jobs on engines; and the type checker.
 test test-all: setup-dev chromium
-	@$(MAKE) --no-print-directory --jobs=3 lint $(subst test,pytest,$@) $(subst test,pytest-own-labs,$@)
+	@$(MAKE) --no-print-directory --jobs=3 lint $(subst test,pytest,$@) $(subst test,pytest-beside,$@)
 
 # A test that calls make itself must not look for this one's jobs.
 PYTEST = env -u MAKEFLAGS .venv/bin/python -m pytest
 pytest:
-	$(PYTEST) -m "not on_demand and not own_lab"
+	$(PYTEST) -m "not on_demand and not beside"
 
-pytest-own-labs:
-	nice -n 5 $(PYTEST) -m "not on_demand and own_lab"
+pytest-beside:
+	$(PYTEST) -m "not on_demand and beside"
 
 pytest-all:
-	$(PYTEST) -m "not own_lab"
+	$(PYTEST) -m "not beside"
 
-pytest-own-labs-all:
-	nice -n 5 $(PYTEST) -m "own_lab"
+pytest-beside-all:
+	$(PYTEST) -m beside
 
 lint: setup-dev
 	.venv/bin/ruff check .

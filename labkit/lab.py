@@ -3,7 +3,6 @@
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,14 +23,13 @@ from labkit.engines.export import current_version
 from labkit.engines.left_over import end_on_cluster
 from labkit.engines.options import CDC_SLOT
 from labkit.engines.place import check_no_place, check_place
-from labkit.engines.progress import job_folder, read_progress
+from labkit.engines.progress import job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.errors import LabError
 from labkit.ledger import Ledger, take_ledger
 from labkit.sender import SampleSender
 from labkit.settings import (
     CAPTURE_ROUTES,
-    CDC_SCORER,
     SCORER,
     TEST_TABLE,
     TRAIN_TABLE,
@@ -41,10 +39,10 @@ from labkit.settings import (
     load_endpoints,
     load_settings,
 )
-from labkit.stack import debezium_server
 from labkit.stack.base import Report, ServiceStatus, Stack
 from labkit.stack.choice import CAPTURES, make_stack, stop, switch
 from labkit.stack.home import prepare_home
+from labkit.status import look_at_lab
 from labkit.stream.topics import create_topics
 
 if TYPE_CHECKING:
@@ -576,64 +574,9 @@ class Lab:
                 raise LabError(f"waited {timeout_s:.0f} s in vain: {what}", "labkit status")
             _pause(0.05, worked)
 
-    def _with_progress(self, service: ServiceStatus) -> ServiceStatus:
-        """A scorer's status, with how the engine is that scores."""
-        name = {SCORER: chosen_engine(self.settings).engine, CDC_SCORER: "flink-cdc"}.get(service.name, LOCAL)
-        if name == LOCAL or service.state != "running":
-            return service
-        progress = read_progress(self.settings, find_engine(name))
-        if progress is None:
-            return replace(service, note=f"{name}: starting")
-        waiting = self._log_that_waits() if service.name == CDC_SCORER else ""
-        return replace(service, note=f"{name}: {waiting}{progress.words}")
-
-    def _log_that_waits(self) -> str:
-        """How far Flink's own Debezium is behind, in words; empty where PostgreSQL cannot tell."""
-        try:
-            waiting = self.tables.slot_lag(CDC_SLOT)
-        except LabError:  # It has gone away just now.
-            return ""
-        return "" if waiting is None else f"lag {waiting / 2**20:.1f} MiB of log, "
-
     def status(self) -> list[ServiceStatus]:
-        """How each server and each connector is."""
-        services = self.stack.status()
-        if all(service.healthy for service in services if service.name == "connect") and services:
-            services += self._capturing.status()
-        services = [self._with_progress(self._with_tables(service)) for service in services]
-        if any(service.name == "postgres" and service.healthy for service in services):
-            services = self._with_slots(services)
-        return services
-
-    def _with_slots(self, services: list[ServiceStatus]) -> list[ServiceStatus]:
-        """What captures by a slot that PostgreSQL has given up is not well, though Debezium waits without a word."""
-        try:
-            lost = self.tables.lost_slots()
-        except LabError:  # PostgreSQL has gone away just now.
-            return services
-        problems: dict[str, str] = {}
-        for route in ROUTES if lost else ():
-            connector = load_config(route, self.endpoints, self.settings)
-            if connector.slot in lost:
-                note = (
-                    f"its replication slot {connector.slot!r} is lost ({lost[connector.slot]}): changes since are not "
-                    f"captured → lab.release({route!r}), then lab.capture({route!r}), which read the tables anew"
-                )
-                problems |= {connector.name: note, debezium_server.service(route): note}
-        return [
-            replace(service, healthy=False, note=problems[service.name]) if service.name in problems else service
-            for service in services
-        ]
-
-    def _with_tables(self, service: ServiceStatus) -> ServiceStatus:
-        """PostgreSQL with a table missing is not well, though it answers."""
-        if service.name != "postgres" or not service.healthy:
-            return service
-        try:
-            problem = self.tables.problem()
-        except LabError as error:  # It has gone away just now.
-            problem = error.problem
-        return replace(service, healthy=not problem, note=problem or service.note)
+        """How each server, each connector and each job is; an empty list where nothing runs."""
+        return look_at_lab(self.stack, lambda: self._capturing, lambda: self.tables, self.settings)
 
 
 def _pause(least_s: float, worked: float) -> None:

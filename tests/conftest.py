@@ -31,18 +31,19 @@ from tests.docker.stand_ins import build_stand_ins  # noqa: E402
 from tools.course import Course  # noqa: E402
 
 LOGS = CHECKOUT / "build" / "test-logs"
-LAST = ("lab", "compose_lab", "course")
+LAST = ("lab", "compose_lab")
 """Fixtures whose tests run last, in this order: a lab of many modules takes processor time, also when it is idle, from
-whatever else is tested; and the lessons run beside all other tests."""
+whatever else is tested."""
 CONNECT_GROUP = {"connect": "kafka"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests by `LAST`."""
+    """Order the tests by `LAST`, after the lessons, whose labs are then gone."""
 
     def place(item: pytest.Item) -> int:
-        used = [LAST.index(name) + 1 for name in getattr(item, "fixturenames", ()) if name in LAST]
-        return max(used, default=0)
+        names = getattr(item, "fixturenames", ())
+        used = [LAST.index(name) + 1 for name in names if name in LAST]
+        return -1 if "course" in names else max(used, default=0)
 
     items.sort(key=place)
 
@@ -61,13 +62,6 @@ def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def of_the_course(session: pytest.Session) -> list[pytest.Function]:
     """The tests that wait for lessons."""
     return [item for item in session.items if isinstance(item, pytest.Function) and "course" in item.fixturenames]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def course_from_the_start(request: pytest.FixtureRequest) -> None:
-    """Begin with the lessons before the first test; the last ones wait for them."""
-    if of_the_course(request.session):
-        request.getfixturevalue("course")
 
 
 @pytest.fixture(scope="session")

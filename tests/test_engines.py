@@ -43,7 +43,7 @@ from labkit.stream.topics import CLIENT
 from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
 from tests.small_engine import small_packages
 
-pytestmark = pytest.mark.own_lab
+pytestmark = pytest.mark.beside
 
 SPARK = PACKAGES["spark"]
 THROUGH_KAFKA = ["spark", "flink-kafka"]
@@ -342,7 +342,7 @@ REACHED = {"0": 1}
     ("changes", "words"),
     [
         ({"flink": "1.19.0"}, "is of Flink 1.19.0"),
-        ({"layout": 2}, "layout 2"),
+        ({"layout": 99}, "layout 99"),
         ({"reached": {"0": 2}}, "somebody else has scored"),
         ({"path": "file:/nowhere"}, "is gone"),
         ({"path": 1}, "is damaged"),

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -22,7 +23,7 @@ from labkit.course import Workbench, flink_stream
 from labkit.course.envelopes import capture_envelopes
 from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES
-from labkit.engines.count_job import count_labels, job_name
+from labkit.engines.count_job import by_second, count_labels, job_name
 from labkit.engines.envelope import decode_envelope
 from labkit.engines.environment import EngineEnvironment
 from labkit.engines.options import CDC_SLOT
@@ -32,11 +33,11 @@ from labkit.model.prediction_records import read_predictions
 from labkit.settings import CDC_SCORER, Settings, load_settings
 from labkit.stack.postgres import place
 from labkit.stream.events import NotADigitError
-from labkit.stream.reading import wait_for_records
+from labkit.stream.reading import read_to_present_end, wait_for_records
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
 
-pytestmark = pytest.mark.own_lab
+pytestmark = pytest.mark.beside
 
 PATIENCE_S = 180.0
 ENGINE = "flink-cdc"
@@ -89,6 +90,11 @@ def same_on_both(lab: Lab) -> None:
     assert by_flink(lab) == expected
 
 
+def job_note(lab: Lab, table: str) -> str:
+    """What the lab's status tells of the job that counts; empty where it does not run."""
+    return "".join(status.note for status in lab.status() if status.name == job_name(table))
+
+
 def inserted(label: object) -> str:
     """Debezium's envelope of an inserted row with that label."""
     after = {"id": 1, "label": label, "pixels": base64.b64encode(bytes(784)).decode()}
@@ -101,6 +107,19 @@ def counts_agree(lab: Lab, table: str) -> bool:
     kept = sql.SQL("SELECT label, digits FROM {} ORDER BY label").format(sql.Identifier(table))
     with psycopg.connect(lab.endpoints.postgres) as connection:
         return connection.execute(kept).fetchall() == connection.execute(truth).fetchall()
+
+
+def seconds_agree(lab: Lab, table: str, topic: str) -> bool:
+    """Whether Flink has told each second that is over by the topic's own time, and counted its changes right."""
+    sources = [json.loads(record.value) for record in read_to_present_end(lab.kafka, topic) if record.value]
+    truth = Counter((change["source"]["ts_ms"] // 1000, change["op"]) for change in sources)
+    newest_s = max(change["source"]["ts_ms"] for change in sources) / 1000
+    query = sql.SQL("SELECT extract(epoch FROM committed)::int, operation, changes FROM {}")
+    with psycopg.connect(lab.endpoints.postgres) as connection:
+        kept = connection.execute(query.format(sql.Identifier(by_second(table)))).fetchall()
+    # A second is over once a change comes that was committed a second after its end.
+    over = {(second, operation): count for (second, operation), count in truth.items() if second + 2 <= newest_s}
+    return {(second, operation): count for second, operation, count in kept} == over
 
 
 def is_active(lab: Lab) -> bool:
@@ -174,6 +193,24 @@ def test_lesson_10_asks_what_the_snapshot_found(cdc_lab: Lab) -> None:
     assert "whole number" in flink_stream.from_snapshot("50", lab).words
 
 
+def test_lesson_10_knows_the_changelog(cdc_lab: Lab) -> None:
+    lab, bench = cdc_lab, Workbench(cdc_lab, "flink")
+    bench.clear()
+    topic = capture_envelopes(bench, lab)
+    ids = lab.sender.send(5, 50)
+    lab.relabel(ids[0], 9)
+    lab.relabel(ids[0], None)
+    lab.delete(ids[1])
+    wait_for_records(lab.kafka, topic, lab.tables.count("mnist_test") + 4)
+    right = flink_stream.changelog_rows(10, lab, topic, ids)
+    assert right.right and "8 change events" in right.words and "the 2 updates" in right.words
+    assert "Those are the change events" in flink_stream.changelog_rows(8, lab, topic, ids).words
+    assert "adds none" in flink_stream.changelog_rows(11, lab, topic, ids).words
+    assert "an insert adds a row" in flink_stream.changelog_rows(5, lab, topic, ids).words
+    assert "whole number" in flink_stream.changelog_rows("10", lab, topic, ids).words
+    bench.clear()
+
+
 @pytest.mark.on_demand
 def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: Lab) -> None:
     lab = cdc_lab
@@ -196,7 +233,7 @@ def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: La
     same_on_both(lab)
 
 
-@pytest.mark.on_demand  # Lesson 10 makes the same query, and asks for the same counts.
+@pytest.mark.on_demand  # Lesson 10 counts so, too.
 def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab) -> None:
     lab, bench = cdc_lab, Workbench(cdc_lab, "flink")
     bench.clear()
@@ -205,7 +242,7 @@ def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab)
     topic = capture_envelopes(bench, lab)
     wait_for_records(lab.kafka, topic, lab.tables.count("mnist_test"))
 
-    agrees = partial(counts_agree, lab, table)
+    agrees, seconds = partial(counts_agree, lab, table), partial(seconds_agree, lab, table, topic)
     try:
         with count_labels(topic, table, lab.endpoints, lab.settings) as job:
             lab.wait_until(agrees, "the rows of the snapshot are counted", PATIENCE_S)
@@ -214,13 +251,19 @@ def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab)
             lab.relabel(ids[1], None)
             lab.delete(ids[2])
             lab.wait_until(agrees, "relabelled and deleted rows have moved", PATIENCE_S)
+            lab.wait_until(lambda: job_note(lab, table).startswith("lag 0, checkpoint "), "status tells", PATIENCE_S)
+            lab.sender.send(40, 20)
+            lab.wait_until(seconds, "the changes of each second are counted", PATIENCE_S)
             job.kill()
+        assert not job_note(lab, table), "it runs no more"
         lab.relabel(ids[3], (int(lab.tables.labels("mnist_test")[ids[3]] or 0) + 1) % 10)
         with count_labels(topic, table, lab.endpoints, lab.settings):
             lab.wait_until(
                 lambda: "counting on Flink at local[2], from file:" in log.read_text(), "it goes on", PATIENCE_S
             )
             lab.wait_until(agrees, "what came meanwhile is counted", PATIENCE_S)
+            lab.sender.send(40, 20)
+            lab.wait_until(seconds, "each second has the changes committed in it, whenever Flink saw them", PATIENCE_S)
 
         with psycopg.connect(lab.endpoints.postgres) as connection:
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
@@ -234,6 +277,7 @@ def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab)
 
         producer = KafkaProducer(bootstrap_servers=lab.kafka, **CLIENT)
         producer.send(topic, b"no JSON").get(10)
+        producer.send(topic, b'{"no": "change event"}').get(10)
         producer.close()
         with count_labels(topic, table, lab.endpoints, lab.settings) as job:
             assert job.wait(PATIENCE_S) != 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.iris import course_table, first_row_table, measure, phase_row, phases_of, progressive_row
+from benchmarks.iris import course_table, first_row_table, measure, page, phase_row, phases_of, progressive_row
 from labkit import LabError
 from labkit.engines.catalog import PACKAGES
 from labkit.engines.environment import EngineEnvironment
@@ -397,3 +397,9 @@ def test_the_page_tells_what_the_code_gives(flowers: Flowers) -> None:
     for recipe in RECIPES:
         assert f"| {recipe.name} |" in text
     assert score_phases(EXAMPLE, split(flowers, 0)) == tuple(phases[0])
+
+
+@pytest.mark.on_demand
+def test_the_page_is_what_the_benchmark_makes(flowers: Flowers) -> None:
+    results = [measure(recipe, flowers) for recipe in RECIPES]
+    assert (CHECKOUT / "docs" / "iris.md").read_text() == page(results, flowers)

@@ -10,8 +10,6 @@ from labkit.digits import load_digits
 from labkit.model.network import build_network
 from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
 
-pytestmark = pytest.mark.own_lab
-
 KEPT_MIB = 64
 
 

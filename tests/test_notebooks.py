@@ -79,10 +79,10 @@ def look_at(document: NotebookNode) -> None:
         assert any(stills), "the dashboard leaves a picture"
 
 
+@pytest.mark.beside
 @pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_it_runs_and_nothing_is_left(lesson: str, course: Course) -> None:
-    course.hurry()
     run = course.result(lesson)
     assert not run.failure, run.failure
     assert run.document is not None
@@ -107,11 +107,11 @@ def test_it_runs_as_it_is_by_papermill_and_by_nbval(notebook: Path, tmp_path: Pa
         assert not leftovers(lab)
 
 
+@pytest.mark.beside
 @pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("lessons", [LESSONS], ids=["all"])
 def test_the_course_fits_in_its_time(lessons: list[str], course: Course) -> None:
-    """Three lessons at a time, which two cores carry; as measured here, where most run beside other tests."""
-    course.hurry()
+    """Three lessons at a time, which two cores carry; as measured here, where they run beside other tests."""
     took_s = {lesson: round(course.result(lesson).seconds) for lesson in lessons}
     assert sum(took_s.values()) / SIDE_BY_SIDE < COURSE_S, took_s
 

@@ -14,8 +14,6 @@ from labkit.model.prediction_records import read_predictions
 from labkit.settings import SCORER, Settings
 from tests.conftest import HOME
 
-pytestmark = pytest.mark.own_lab
-
 PARTITIONS, PATIENCE_S = 4, 120.0
 
 

@@ -20,8 +20,6 @@ from tests.test_artifacts import GROUPS, SMALLEST, make_cache
 from tests.test_bootstrap import BUILDERS
 from tests.test_bootstrap import locked as locked_packages
 
-pytestmark = pytest.mark.own_lab
-
 TOOL = [sys.executable, CHECKOUT / "tools" / "room.py"]
 NOWHERE = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "UV_DEFAULT_INDEX": "http://127.0.0.1:9/"}
 

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -38,8 +37,8 @@ from tools.make_exercises import NOTEBOOKS, SOLUTIONS
 LESSONS = sorted(path.name for path in SOLUTIONS.glob("*.ipynb"))
 SIDE_BY_SIDE = 3
 """Lessons at a time, each in a lab of its own: most of a lesson is waiting for servers, also on two cores."""
-BESIDE_TESTS = 1
-"""Lessons at a time as long as other tests run. Two would be done before them, and leave them processors to spare."""
+BESIDE_TESTS = 2
+"""As many where other tests run, too."""
 NICE = 5
 """Beside other work a lesson takes what that leaves, for the most part."""
 PARAMETERS: Mapping[str, Mapping[str, float]] = {
@@ -60,7 +59,7 @@ INTERNAL_TOPICS = ("__", "connect-")
 POLL_INTERVAL_MS = "100"
 """Of Debezium, in place of 5: three labs that wait would take a whole core of the two for their polls."""
 CELL_TIMEOUT_S = 300
-RUNNER = "import sys; from tools.course import run_beside; run_beside(sys.argv[1], sys.argv[2:])"
+RUNNER = "import sys; from tools.course import run_beside; run_beside(int(sys.argv[1]), sys.argv[2], sys.argv[3:])"
 """Not ``-m tools.course``: what a main module pickles belongs to no module that another process could import."""
 END_S = 120.0
 """What is broken off has its labs to stop."""
@@ -91,22 +90,21 @@ class LessonError(Exception):
 
 
 class Course(AbstractContextManager["Course"]):
-    """The runs of some lessons, by a process of their own: `BESIDE_TESTS` lessons at a time, until `hurry`.
+    """The runs of some lessons, by a process of their own.
 
-    Other tests wait for servers much of the time. Lessons beside them take the processors that they leave idle.
-    The process goes by what comes to its input: a line, to hurry; the end, to break off. So it ends with this one,
-    whatever becomes of that.
+    The end of its input tells the process to break off. So it ends with this one, whatever becomes of that.
 
     Args:
         lessons: File names, each in the solutions' and in the exercises' folder.
         folder: An empty one, for their labs.
+        at_a_time: How many of them.
     """
 
-    def __init__(self, lessons: Sequence[str], folder: Path) -> None:
+    def __init__(self, lessons: Sequence[str], folder: Path, at_a_time: int = BESIDE_TESTS) -> None:
         self._folder, self._log = folder, folder / "log"
         with self._log.open("w") as log:
             self._runner = subprocess.Popen(
-                [sys.executable, "-c", RUNNER, str(folder), *lessons],
+                [sys.executable, "-c", RUNNER, str(at_a_time), str(folder), *lessons],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -114,16 +112,6 @@ class Course(AbstractContextManager["Course"]):
                 # A terminal's Ctrl-C is this process's: it ends the other one.
                 start_new_session=True,
             )
-        self._hurried = False
-
-    def hurry(self) -> None:
-        """From now on `SIDE_BY_SIDE` lessons at a time: nothing else is run any more."""
-        if not self._hurried:
-            self._hurried = True
-            assert self._runner.stdin is not None
-            with suppress(BrokenPipeError):  # It has ended; `result` tells why.
-                self._runner.stdin.write(b"\n")
-                self._runner.stdin.flush()
 
     def result(self, lesson: str) -> LessonRun:
         """What came of a lesson, as soon as it has ended.
@@ -154,34 +142,31 @@ def _result_file(folder: Path, lesson: str) -> Path:
     return folder / f"{lesson}.pickle"
 
 
-def run_lessons(lessons: Sequence[str], folder: Path, turns: threading.Semaphore, stop: threading.Event) -> None:
+def run_lessons(lessons: Sequence[str], folder: Path, at_a_time: int, stop: threading.Event) -> None:
     """Run lessons and write what came of each to a file.
 
     Args:
         lessons: File names.
         folder: For the files, and the lessons' labs.
-        turns: As many lessons run at a time as it lets pass.
+        at_a_time: How many of them.
         stop: Set when they shall break off.
     """
-    # The last lessons are the longest: begun first, none of them runs on alone at the end.
-    waiting = deque(sorted(lessons, reverse=True))
 
-    def take_turn() -> None:
-        with turns:
-            lesson = waiting.popleft()
-            try:
-                run = run_lesson(lesson, folder / lesson, stop)
-            except LessonError as error:
-                run = LessonRun(None, [], str(error))
-            except Exception:  # Its lab does not end, say: a failure of the lesson, and not of the others.
-                run = LessonRun(None, [], traceback.format_exc())
+    def run_one(lesson: str) -> None:
+        try:
+            run = run_lesson(lesson, folder / lesson, stop)
+        except LessonError as error:
+            run = LessonRun(None, [], str(error))
+        except Exception:  # Its lab does not end, say: a failure of the lesson, and not of the others.
+            run = LessonRun(None, [], traceback.format_exc())
         unfinished = folder / f"{lesson}.unfinished"
         unfinished.write_bytes(pickle.dumps(run))
         unfinished.rename(_result_file(folder, lesson))
 
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for _ in lessons:
-            pool.submit(take_turn)
+    with ThreadPoolExecutor(at_a_time) as pool:
+        # The last lessons are the longest: begun first, none of them runs on alone at the end.
+        for lesson in sorted(lessons, reverse=True):
+            pool.submit(run_one, lesson)
 
 
 def run_lesson(lesson: str, folder: Path, stop: threading.Event) -> LessonRun:
@@ -349,16 +334,14 @@ def _end_strangers(lab: Lab) -> None:
         psutil.wait_procs(strangers)
 
 
-def run_beside(folder: str, lessons: Sequence[str]) -> None:
+def run_beside(at_a_time: int, folder: str, lessons: Sequence[str]) -> None:
     """Run lessons as `Course` wants it."""
     os.nice(NICE)
-    turns, stop = threading.Semaphore(BESIDE_TESTS), threading.Event()
-    running = threading.Thread(target=run_lessons, args=(lessons, Path(folder), turns, stop))
+    stop = threading.Event()
+    running = threading.Thread(target=run_lessons, args=(lessons, Path(folder), at_a_time, stop))
     running.start()
-    for _ in sys.stdin:
-        turns.release(SIDE_BY_SIDE - BESIDE_TESTS)
+    sys.stdin.read()
     stop.set()
-    turns.release(SIDE_BY_SIDE)  # Whoever waits for a turn learns that there is none.
     running.join()
 
 
@@ -372,8 +355,7 @@ def main() -> None:
     if unknown:
         sys.exit(f"There is no lesson {', '.join(unknown)}. There are: {', '.join(LESSONS)}")
     began, failed = time.monotonic(), False
-    with tempfile.TemporaryDirectory() as folder, Course(lessons, Path(folder)) as course:
-        course.hurry()
+    with tempfile.TemporaryDirectory() as folder, Course(lessons, Path(folder), SIDE_BY_SIDE) as course:
         for lesson in lessons:
             run = course.result(lesson)
             problems = list(filter(None, [run.failure, *map(str, filter(None, run.left))]))

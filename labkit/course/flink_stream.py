@@ -1,5 +1,7 @@
-"""Checks of lesson 10: Kafka transactions seen by their offsets, what Flink's snapshot found, what its slot keeps."""
+"""Checks of lesson 10: Kafka transactions seen by their offsets, a changelog, Flink's snapshot, what its slot keeps."""
 
+import json
+from collections import Counter
 from collections.abc import Collection
 from itertools import pairwise
 
@@ -11,6 +13,7 @@ from labkit.course.verdict import WrongAnswer, check
 from labkit.engines.options import CDC_SLOT
 from labkit.errors import LabError
 from labkit.lab import Lab
+from labkit.stream.reading import read_to_present_end
 
 TOLERANCE = 0.25
 """The log grows while somebody looks."""
@@ -35,6 +38,33 @@ def transactions(answer: object, lab: Lab, rows: Collection[int]) -> str:
     if given == len(offsets):
         raise WrongAnswer("Those are the predictions. Where one offset is left out, a transaction has ended.")
     raise WrongAnswer("It is another number. Look where the predictions' own offsets leave one out.")
+
+
+@check
+def changelog_rows(answer: object, lab: Lab, topic: str, rows: Collection[int]) -> str:
+    """Whether this is how many rows Flink's changelog got for what happened to these rows of a table.
+
+    Args:
+        answer: Their number.
+        lab: The running lab.
+        topic: Debezium's whole change events, as of `labkit.course.envelopes.capture_envelopes`.
+        rows: Ids.
+    """
+    given = whole_number(answer, "a number of rows")
+    events = (json.loads(record.value) for record in read_to_present_end(lab.kafka, topic) if record.value)
+    kinds = Counter(event["op"] for event in events if (event["after"] or event["before"])["id"] in set(rows))
+    updates, deletes, total = kinds["u"], kinds["d"], kinds.total()
+    if given == total + updates:
+        return f"{given}: {total} change events, and each of the {updates} updates takes a row back and adds one."
+    if given == total:
+        raise WrongAnswer(
+            "Those are the change events. An update takes the old row back and adds the new one: two rows."
+        )
+    if given == total + updates + deletes:
+        raise WrongAnswer("A delete takes a row back, and adds none.")
+    raise WrongAnswer(
+        "It is another number: an insert adds a row, an update takes one back and adds one, a delete takes one back."
+    )
 
 
 @check

@@ -1,4 +1,4 @@
-"""The job that counts digits by label on Flink, started from a notebook or a test, and ended with it."""
+"""The job that counts on Flink, digits by label and changes by second: started from a notebook, and ended with it."""
 
 import subprocess
 from collections.abc import Generator
@@ -16,12 +16,23 @@ from labkit.engines.side_job import side_job
 from labkit.errors import LabError
 from labkit.settings import Endpoints, Settings
 
-TABLE: LiteralString = """
-CREATE TABLE IF NOT EXISTS {table} (
+TABLES: LiteralString = """
+CREATE TABLE IF NOT EXISTS {counts} (
     label  smallint PRIMARY KEY,
     digits bigint NOT NULL
+);
+CREATE TABLE IF NOT EXISTS {by_second} (
+    committed timestamp(3),
+    operation text,
+    changes   bigint NOT NULL,
+    PRIMARY KEY (committed, operation)
 )
 """
+
+
+def by_second(table: str) -> str:
+    """What the table is called that keeps the changes of each second, beside one that keeps the counts."""
+    return f"{table}_by_second"
 
 
 def job_name(table: str) -> str:
@@ -40,14 +51,20 @@ def count_labels(
     parallelism: int | None = None,
     skip_bad: bool = False,
 ) -> Generator[subprocess.Popen[bytes]]:
-    """Keep, within a ``with``, how many digits there are of each label. It goes on behind what it has counted before.
+    """Keep, within a ``with``, how many digits there are of each label, and how many changes each second had.
 
-    Where the table is missing, it is made, and where it is empty, everything is counted anew.
+    The seconds are of event time: those in which the changes were committed, and not those in which Flink sees them.
+    A second is told once it is over, which Flink knows by a change that was committed more than a second after it.
+    What came of an earlier one only then would be left out.
+
+    The job goes on behind what it has counted before. Where a table is missing, it is made, and where there are no
+    counts, everything is counted anew.
 
     Args:
         topic: Change events of a table of digits, each Debezium's whole envelope as JSON, such as
             `labkit.course.envelopes.capture_envelopes` makes.
-        table: PostgreSQL's table for the counts: label, digits.
+        table: PostgreSQL's table for the counts: label, digits. Another one, `by_second`, gets the seconds: committed
+            (UTC), operation (Debezium's code, such as c for an insert), changes.
         endpoints: Where the lab's servers answer.
         settings: The lab's.
         master: Where Flink runs: here by default, or the address of a session cluster.
@@ -62,7 +79,8 @@ def count_labels(
     place = check_place(like, master, parallelism)
     try:
         with psycopg.connect(endpoints.postgres) as connection:
-            connection.execute(sql.SQL(TABLE).format(table=sql.Identifier(table)))
+            names = {"counts": sql.Identifier(table), "by_second": sql.Identifier(by_second(table))}
+            connection.execute(sql.SQL(TABLES).format(**names))
             counted = connection.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone()
     except psycopg.OperationalError as error:
         raise LabError(f"PostgreSQL: {str(error).strip()}", "labkit status") from error
@@ -75,6 +93,7 @@ def count_labels(
             checkpoint=checkpoint,
             topic=topic,
             table=table,
+            table_by_second=by_second(table),
             anew=counted is None,
             skip_bad=skip_bad,
         )

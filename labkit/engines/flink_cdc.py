@@ -22,9 +22,8 @@ from labkit.engines.child import run_as_child
 from labkit.engines.flink_function import ScoreEnvelope
 from labkit.engines.flink_jdbc import written_table
 from labkit.engines.flink_savepoint import newest_state
-from labkit.engines.flink_session import clear_the_way, newest_checkpoint_s, open_environment, run_until_told
+from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told, tell_progress
 from labkit.engines.options import CDC_SLOT, JobOptions
-from labkit.engines.progress import Progress
 from labkit.settings import TEST_TABLE, Endpoints, load_endpoints, load_settings
 
 log = logging.getLogger("labkit.engines.flink")
@@ -127,11 +126,7 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     tables.create_temporary_function("score", udtf(ScoreEnvelope(options.models), result_types=COLUMNS))
     client = tables.execute_sql(INSERT).get_job_client()
     log.info("scoring on Flink at %s%s", options.place.master, f", from {state}" if state else ", from a snapshot on")
-
-    def tell() -> None:
-        Progress(checkpoint_s=newest_checkpoint_s(options.checkpoint)).write(options.progress)
-
-    run_until_told(client, folder, stop, tell, reached=dict)
+    run_until_told(client, folder, stop, tell=lambda: tell_progress(options), reached=dict)
 
 
 if __name__ == "__main__":

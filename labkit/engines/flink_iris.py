@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from kafka.structs import TopicPartition
 from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction
 from pyflink.datastream.state import ValueStateDescriptor
@@ -22,7 +23,8 @@ from pyflink.table import StreamTableEnvironment
 
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_savepoint import forget_states, newest_state
-from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told
+from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told, tell_progress
+from labkit.engines.lag import Lag
 from labkit.engines.options import IrisOptions
 from labkit.engines.transactions import end_transactions
 from labkit.errors import LabError
@@ -33,6 +35,7 @@ from labkit.online.records import CENTRES_TOPIC, LEARNED, PREDICTION, PREDICTION
 
 log = logging.getLogger("labkit.engines.flink_iris")
 
+GROUP = "labkit-iris-flink"
 TRANSACTIONS = "labkit-iris-flink-"
 """How the names of its Kafka transactions begin; each run adds its own number."""
 BEGIN_ANEW = "stream.clear(), then stream.setup(), of labkit.online.stream.IrisStream"
@@ -45,7 +48,7 @@ CREATE TABLE records (
     'connector' = 'kafka',
     'topic' = '{topics}',
     'properties.bootstrap.servers' = '{servers}',
-    'properties.group.id' = 'labkit-iris-flink',
+    'properties.group.id' = '{group}',
     'properties.isolation.level' = 'read_committed',
     'scan.startup.mode' = 'earliest-offset',
     'value.format' = 'raw'
@@ -119,7 +122,7 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
             f"go on with the engine that learned them, or begin anew: {BEGIN_ANEW}",
         )
     tables = StreamTableEnvironment.create(open_environment(options, folder, state, most_parallel=1))
-    tables.execute_sql(RECORDS.format(topics=";".join(SOURCES), servers=options.servers))
+    tables.execute_sql(RECORDS.format(topics=";".join(SOURCES), servers=options.servers, group=GROUP))
     names = f"{TRANSACTIONS}{time.time_ns() // 1_000_000}"
     topics = f"{PREDICTIONS_TOPIC};{CENTRES_TOPIC}"
     tables.execute_sql(RESULTS.format(topics=topics, servers=options.servers, transactions=names))
@@ -130,7 +133,11 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
     )
     client = tables.from_data_stream(results).execute_insert("results").get_job_client()
     log.info("learning on Flink at %s%s", options.place.master, f", from {state}" if state else "")
-    run_until_told(client, folder, stop, tell=lambda: None, reached=dict)
+    lag = Lag(options.servers, GROUP, {TopicPartition(topic, 0): 0 for topic in SOURCES})
+    try:
+        run_until_told(client, folder, stop, tell=lambda: tell_progress(options, lag), reached=dict)
+    finally:
+        lag.close()
 
 
 if __name__ == "__main__":

@@ -21,10 +21,9 @@ from pyflink.table.udf import udtf
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_function import Score
 from labkit.engines.flink_savepoint import take_savepoint
-from labkit.engines.flink_session import clear_the_way, newest_checkpoint_s, open_environment, run_until_told
+from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told, tell_progress
 from labkit.engines.lag import Lag
 from labkit.engines.options import JobOptions
-from labkit.engines.progress import Progress
 from labkit.engines.transactions import end_transactions
 from labkit.model.resume import EVENTS_TOPIC, resume_positions
 from labkit.settings import PREDICTIONS_TOPIC
@@ -108,14 +107,16 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     tables.execute_sql(PREDICTIONS.format(topic=PREDICTIONS_TOPIC, servers=options.servers, transactions=names))
     tables.create_temporary_function("score", udtf(Score(options.models), result_types=[DataTypes.BYTES()]))
     lag = Lag(options.servers, GROUP, positions)
-
-    def tell() -> None:
-        Progress(lag=lag.measure(), checkpoint_s=newest_checkpoint_s(options.checkpoint)).write(options.progress)
-
     try:
         client = tables.execute_sql(INSERT).get_job_client()
         log.info("scoring on Flink at %s%s", options.place.master, f", from {savepoint}" if savepoint else "")
-        run_until_told(client, folder, stop, tell, lambda: _by_partition(resume_positions(options.servers)))
+        run_until_told(
+            client,
+            folder,
+            stop,
+            tell=lambda: tell_progress(options, lag),
+            reached=lambda: _by_partition(resume_positions(options.servers)),
+        )
     finally:
         lag.close()
 

@@ -16,12 +16,12 @@ SAVEPOINT_NOTE = "savepoint.json"
 CHECKPOINTS, SAVEPOINTS = "checkpoint", "savepoints"
 """Folders below the job's."""
 LAYOUT = 1
-"""Raised when a job changes so that it cannot go on from a savepoint of the job before."""
+"""Of a job that has not changed since its first version so that it could not go on from that one's savepoint."""
 
 
 WRITER_NOTE = "written_by.json"
 WRITER = TypeAdapter(tuple[str, int])
-"""Who wrote the checkpoints of a job: the version of Flink, and the job's `LAYOUT`."""
+"""Who wrote the checkpoints of a job: the version of Flink, and the job's layout."""
 
 
 class Savepoint(BaseModel):
@@ -30,7 +30,7 @@ class Savepoint(BaseModel):
     Attributes:
         path: Flink's savepoint.
         flink: The version of Flink that wrote it.
-        layout: `LAYOUT` of the job that wrote it.
+        layout: Of the job that wrote it.
         reached: How far the job was, in whatever it counts.
     """
 
@@ -88,7 +88,7 @@ def take_savepoint(folder: Path, reached: Mapping[str, int]) -> str | None:
     return None
 
 
-def newest_state(folder: Path, begin_anew: str) -> str | None:
+def newest_state(folder: Path, begin_anew: str, layout: int = LAYOUT) -> str | None:
     """The newest savepoint or checkpoint of earlier runs, to go on from; what else they left is removed.
 
     For a job whose only account of how far it is are Flink's own checkpoints: without them it would miss changes, or
@@ -97,11 +97,12 @@ def newest_state(folder: Path, begin_anew: str) -> str | None:
     Args:
         folder: The job's; a note in it says which Flink wrote what is there.
         begin_anew: The command that gives them up.
+        layout: The job's, raised with each change of it after which it cannot go on from what was written before.
 
     Raises:
         LabError: They are of another Flink, or of another version of the job, or nobody knows.
     """
-    note, this = folder / WRITER_NOTE, (flink_version(), LAYOUT)
+    note, this = folder / WRITER_NOTE, (flink_version(), layout)
     found = sorted((path.parent for path in folder.rglob("_metadata")), key=lambda state: state.stat().st_mtime)
     if found and (writer := _writer(note, this)) != this:
         here = f"this is Flink {this[0]}, layout {this[1]}, and leaves it as it is"
@@ -122,11 +123,11 @@ def newest_state(folder: Path, begin_anew: str) -> str | None:
 
 
 def _writer(note: Path, this: tuple[str, int]) -> tuple[str, int] | None:
-    """Who wrote the states of a job, of whom older labkits made no note; None where the note is damaged."""
+    """Who wrote the states of a job, of whom the first labkits made no note; None where the note is damaged."""
     try:
         return WRITER.validate_json(note.read_text())
     except FileNotFoundError:
-        return this
+        return this[0], LAYOUT
     except (ValidationError, OSError, UnicodeDecodeError):
         return None
 

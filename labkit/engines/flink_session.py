@@ -15,8 +15,10 @@ from typing import Any
 from labkit.engines.flink_cluster import cancel_left_over, free_slots, job_name
 from labkit.engines.flink_end import LOOK_IN_LOG, why_it_ended
 from labkit.engines.flink_savepoint import SAVEPOINTS, leave_savepoint
+from labkit.engines.lag import Lag
 from labkit.engines.options import WORKER_PYTHON, EngineOptions
 from labkit.engines.place import Place
+from labkit.engines.progress import Progress
 from labkit.engines.shipped import ship_labkit
 from labkit.errors import LabError
 from labkit.settings import LOOPBACK
@@ -185,7 +187,18 @@ def run_until_told(
     raise why_it_ended(str(result.exception()))
 
 
-def newest_checkpoint_s(checkpoints: Path) -> float:
+def tell_progress(options: EngineOptions, lag: Lag | None = None) -> None:
+    """Write down how a job is.
+
+    Args:
+        options: The job's.
+        lag: Measures how far it is behind; None where nobody can tell in records.
+    """
+    waiting = None if lag is None else lag.measure()
+    Progress(lag=waiting, checkpoint_s=_newest_checkpoint_s(options.checkpoint)).write(options.progress)
+
+
+def _newest_checkpoint_s(checkpoints: Path) -> float:
     """When the newest one was complete, seconds since the Unix epoch; when this run began, before the first."""
     times = [path.stat().st_mtime for path in (checkpoints, *checkpoints.glob("*/chk-*/_metadata")) if path.exists()]
     return max(times, default=0.0)

@@ -21,7 +21,7 @@ from labkit.engines.environment import EngineEnvironment
 from labkit.engines.export import current_version, export_current, note_current, portable_file
 from labkit.engines.options import JOB_ENVIRONMENT, JobOptions
 from labkit.engines.place import Place
-from labkit.engines.progress import PROGRESS, job_folder
+from labkit.engines.progress import job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.errors import LabError
 from labkit.settings import CHECKOUT, Settings
@@ -81,7 +81,6 @@ def run_job(engine: Engine, place: Place, servers: str, settings: Settings, stop
         jars=tuple(environment.jars),
         models=folder / "models",
         checkpoint=folder / "checkpoint",
-        progress=folder / PROGRESS,
     )
     # A job whose starter was killed may need a moment to end: two at once would hinder each other.
     with FileLock(folder / "job.lock"), started_job(environment, engine.module, options, settings) as job:

@@ -1,17 +1,19 @@
 """How far a consumer group is behind, in records."""
 
 from kafka import KafkaConsumer
+from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
+from labkit.errors import LabError
 from labkit.stream.reading import open_reader
-from labkit.stream.topics import CLIENT, offset_range
+from labkit.stream.topics import CLIENT, MissingTopicError, offset_range
 
 COUNTED = 100
 """Offsets between the group and the end up to which records are counted one by one."""
 
 
 class Lag:
-    """Measures how many records of a topic a group has not committed yet.
+    """Measures how many records of its topics a group has not committed yet.
 
     Transaction markers take offsets, too. So near the end, where they would be most of the difference, the records
     themselves are counted.
@@ -19,7 +21,7 @@ class Lag:
     Args:
         servers: Kafka's bootstrap servers.
         group: The consumer group.
-        positions: Where it began, for partitions that it has not committed anything for.
+        positions: Where it began, every partition of every topic: the group may have committed nothing yet.
     """
 
     def __init__(self, servers: str, group: str, positions: dict[TopicPartition, int]) -> None:
@@ -28,15 +30,27 @@ class Lag:
         self._group = KafkaConsumer(bootstrap_servers=servers, group_id=group, enable_auto_commit=False, **CLIENT)
         self._reader = open_reader(servers, positions)
 
-    def measure(self) -> int:
-        """Records that wait now."""
-        (topic,) = {partition.topic for partition in self._reached}
+    def measure(self) -> int | None:
+        """Records that wait now; None while the broker is away.
+
+        Raises:
+            MissingTopicError: A topic is gone.
+        """
+        try:
+            return self._measure()
+        except MissingTopicError:
+            raise
+        except (LabError, KafkaError):
+            return None
+
+    def _measure(self) -> int:
         waiting = 0
-        for partition, (_, end) in offset_range(self._servers, topic).items():
-            committed = self._group.committed(partition) or 0
-            self._reached[partition] = max(self._reached.get(partition, 0), committed)
-            offsets = end - self._reached[partition]
-            waiting += offsets if offsets > COUNTED else self._count(partition, end)
+        for topic in {partition.topic for partition in self._reached}:
+            for partition, (_, end) in offset_range(self._servers, topic).items():
+                committed = self._group.committed(partition) or 0
+                self._reached[partition] = max(self._reached.get(partition, 0), committed)
+                offsets = end - self._reached[partition]
+                waiting += offsets if offsets > COUNTED else self._count(partition, end)
         return waiting
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from labkit.engines.place import HERE, Place
+from labkit.engines.progress import PROGRESS
 from labkit.settings import LOOPBACK
 
 CDC_SLOT = "flink"
@@ -19,7 +20,7 @@ class EngineOptions(BaseModel):
         servers: Kafka's bootstrap servers.
         place: Where the engine runs.
         jars: What the engine's own packages lack.
-        checkpoint: Folder of the engine's own record of how far it is, in this run.
+        checkpoint: Folder of the engine's own record of how far it is, in this run, within the job's folder.
         most_at_once: Records in one micro-batch of the engine, at most.
     """
 
@@ -29,17 +30,20 @@ class EngineOptions(BaseModel):
     checkpoint: Path
     most_at_once: int = Field(default=5000, ge=1)
 
+    @property
+    def progress(self) -> Path:
+        """File in which the job tells how it is."""
+        return self.checkpoint.parent / PROGRESS
+
 
 class JobOptions(EngineOptions):
     """What a job that scores digits is told.
 
     Attributes:
         models: Folder of the portable models, see `labkit.engines.export`.
-        progress: File in which the job tells how it is.
     """
 
     models: Path
-    progress: Path
 
 
 class IrisOptions(EngineOptions):
@@ -60,12 +64,14 @@ class CountOptions(EngineOptions):
     Attributes:
         topic: Change events, each Debezium's whole envelope as JSON.
         table: PostgreSQL's table that gets the counts, see `labkit.engines.count_job.count_labels`.
+        table_by_second: PostgreSQL's table that gets the changes of each second.
         anew: Count from the beginning, whatever was counted before: the table is empty.
         skip_bad: Pass over records that are no change events, in place of ending the job.
     """
 
     topic: str
     table: str
+    table_by_second: str
     anew: bool = False
     skip_bad: bool = False
 

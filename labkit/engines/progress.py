@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from labkit.engines.catalog import Engine
 from labkit.settings import Settings
 
 PROGRESS = "progress.json"
@@ -41,9 +40,9 @@ def job_folder(settings: Settings, name: str) -> Path:
     return settings.home / "engines" / name
 
 
-def read_progress(settings: Settings, engine: Engine) -> Progress | None:
-    """How an engine's job is, as it told last; None before it did."""
+def read_progress(folder: Path) -> Progress | None:
+    """How the job of a folder is, as it told last; None before it did."""
     try:
-        return Progress.model_validate_json((job_folder(settings, engine.name) / PROGRESS).read_text())
+        return Progress.model_validate_json((folder / PROGRESS).read_text())
     except (OSError, ValueError):
         return None

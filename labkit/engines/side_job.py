@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from labkit.engines.catalog import Engine
 from labkit.engines.environment import EngineEnvironment
@@ -17,10 +17,25 @@ from labkit.engines.progress import job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.settings import Settings
 
+LOG, LOCK = "job.log", "job.lock"
+
 
 def side_log(settings: Settings, name: str) -> Path:
     """What the jobs of that name have said."""
-    return job_folder(settings, name) / "job.log"
+    return job_folder(settings, name) / LOG
+
+
+def running_side_jobs(settings: Settings) -> list[str]:
+    """The names of the jobs that run now, whoever started them."""
+    return sorted(log.parent.name for log in job_folder(settings, "").glob(f"*/{LOG}") if _is_held(log.parent / LOCK))
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 @contextmanager
@@ -54,8 +69,9 @@ def side_job(
     options = make_options(tuple(environment.jars), folder / CHECKPOINTS)
     with (
         # A job whose starter was killed may need a moment to end: two at once would hinder each other.
-        FileLock(folder / "job.lock"),
+        FileLock(folder / LOCK),
         side_log(settings, name).open("ab") as log_file,
-        started_job(environment, module, options, settings, log_file.fileno()) as job,
     ):
-        yield job
+        options.progress.unlink(missing_ok=True)  # Its predecessor's.
+        with started_job(environment, module, options, settings, log_file.fileno()) as job:
+            yield job

@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from labkit.engines.child import run_as_child
 from labkit.engines.options import IrisOptions
-from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query
+from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query, tell_progress
 from labkit.online.events import SOURCES
 from labkit.online.kmeans import Clusters
 from labkit.online.learner import START, IrisLearner, Step
@@ -129,7 +129,7 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
     query = start_query(read_topics(spark, options, positions), job.take, options)
     log.info("learning on Spark at %s, behind %d training rows", options.place.master, job.learned.rows)
     try:
-        run_until_told(query, stop, tell=lambda: None)
+        run_until_told(query, stop, lambda: tell_progress(query, options))
     finally:
         job.close()
         spark.stop()

@@ -21,15 +21,13 @@ from pyspark.ml.functions import predict_batch_udf
 from pyspark.sql import DataFrame
 from pyspark.sql.functions import col
 from pyspark.sql.functions import unix_millis as to_millis
-from pyspark.sql.streaming import StreamingQuery
 from pyspark.sql.types import ArrayType, FloatType
 
 from labkit.engines.child import run_as_child
 from labkit.engines.lite import make_predict, read_current
 from labkit.engines.options import JobOptions
-from labkit.engines.progress import Progress
 from labkit.engines.record import Record
-from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query
+from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query, tell_progress
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import BATCH_BYTES, encode_prediction
 from labkit.model.resume import resume_positions
@@ -70,7 +68,6 @@ class SparkScorer:
         # Only now: what an earlier process had left open has been ended.
         self.positions = resume_positions(options.servers)
         self._version, self._predict = "", None
-        self._progress = Progress()
 
     def score(self, batch: DataFrame, _number: int) -> None:
         """Predict a micro-batch and record its predictions, all of them or none."""
@@ -91,16 +88,6 @@ class SparkScorer:
         ]
         self._record(predictions)
         self.positions |= {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
-
-    def tell(self, query: StreamingQuery) -> None:
-        """Write down how the job is."""
-        progress = query.lastProgress
-        if progress is not None:
-            self._progress.lag = int(progress["sources"][0]["metrics"].get("maxOffsetsBehindLatest", 0))
-        commits = self._options.checkpoint / "commits"
-        if commits.is_dir():
-            self._progress.checkpoint_s = commits.stat().st_mtime  # A finished micro-batch leaves a file there.
-        self._progress.write(self._options.progress)
 
     def close(self) -> None:
         """Let go of Kafka."""
@@ -170,9 +157,9 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     query = start_query(read_topics(spark, options, scorer.positions), scorer.score, options)
     log.info("scoring on Spark at %s", options.place.master)
     try:
-        run_until_told(query, stop, lambda: scorer.tell(query))
+        run_until_told(query, stop, lambda: tell_progress(query, options))
     finally:
-        scorer.tell(query)
+        tell_progress(query, options)
         scorer.close()
         spark.stop()
 

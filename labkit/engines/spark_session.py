@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from labkit.engines.options import WORKER_PYTHON, EngineOptions
+from labkit.engines.progress import Progress
 from labkit.engines.shipped import ship_labkit
 from labkit.errors import LabError
 
@@ -99,6 +100,16 @@ def start_query(records: DataFrame, take: Callable[[DataFrame, int], None], opti
     """
     shutil.rmtree(options.checkpoint, ignore_errors=True)
     return records.writeStream.foreachBatch(take).option("checkpointLocation", str(options.checkpoint)).start()
+
+
+def tell_progress(query: StreamingQuery, options: EngineOptions) -> None:
+    """Write down how a job is."""
+    last = query.lastProgress
+    lag = None if last is None else int(last["sources"][0]["metrics"].get("maxOffsetsBehindLatest", 0))
+    # A finished micro-batch leaves a file among the commits; before the first, the run's own beginning counts.
+    places = (options.checkpoint, options.checkpoint / "commits")
+    noted = max((place.stat().st_mtime for place in places if place.is_dir()), default=0.0)
+    Progress(lag=lag, checkpoint_s=noted).write(options.progress)
 
 
 def run_until_told(query: StreamingQuery, stop: threading.Event, tell: Callable[[], None]) -> None:
