@@ -9,12 +9,13 @@ from itertools import pairwise
 import pytest
 
 from labkit import Lab, LabError
+from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.model.network import build_network
 from labkit.model.prediction_records import read_predictions
 from labkit.settings import SCORER, Settings
 from tests.conftest import HOME
 
-PARTITIONS, PATIENCE_S = 4, 120.0
+PARTITIONS, PATIENCE_S = 4, 180.0
 
 
 @pytest.fixture
@@ -32,12 +33,24 @@ def wide_lab() -> Iterator[Lab]:
         lab.down(report=lambda _: None)
 
 
-def test_each_row_keeps_its_order_through_relabels_and_deletes(wide_lab: Lab) -> None:
+@pytest.mark.parametrize(
+    "engine",
+    [
+        LOCAL,
+        pytest.param("spark", marks=pytest.mark.on_demand),
+        pytest.param("flink-kafka", marks=pytest.mark.on_demand),
+    ],
+)
+def test_each_row_keeps_its_order_through_relabels_and_deletes(wide_lab: Lab, engine: str) -> None:
     lab = wide_lab
+    if engine != LOCAL:
+        lab.install_engine(ENGINES[engine].packages.name)
+        lab.score_by(engine)
     rows = lab.sender.send(40, 100)
     lab.wait_until(lambda: lab.ledger().lost == 0, "the scorer has begun", PATIENCE_S)
     (scorer,) = [status.pid for status in lab.stack.status() if status.name == SCORER]
     assert scorer is not None
+    lab.sender.start(50)
     for label in range(3):
         if label == 1:
             os.kill(scorer, signal.SIGKILL)
@@ -45,6 +58,7 @@ def test_each_row_keeps_its_order_through_relabels_and_deletes(wide_lab: Lab) ->
             lab.relabel(row_id, label)
     for row_id in rows[:10]:
         lab.delete(row_id)
+    lab.sender.stop()
     lab.wait_until(lambda: lab.ledger().lost == 0, "every change is scored", PATIENCE_S)
     assert lab.ledger().balanced
 
