@@ -76,7 +76,7 @@ setup-dev:
 chromium:
 	@$(PYTHON3) tools/chromium.py
 
-# Side by side: most tests; the lessons and the jobs on engines; and the type checker.
+# Side by side: most tests; the lessons, and after them some modules; and the type checker.
 test test-all: setup-dev chromium
 	@$(MAKE) --no-print-directory --jobs=3 lint $(subst test,pytest,$@) $(subst test,pytest-beside,$@)
 

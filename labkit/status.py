@@ -1,5 +1,6 @@
 """How each part of a lab is: its processes as the stack keeps them, and what only PostgreSQL and the jobs can tell."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,11 +11,12 @@ from labkit.engines.catalog import LOCAL
 from labkit.engines.choice import chosen_engine
 from labkit.engines.options import CDC_SLOT
 from labkit.engines.progress import job_folder, read_progress
-from labkit.engines.side_job import running_side_jobs
+from labkit.engines.side_job import running_side_jobs, side_log
 from labkit.errors import LabError
 from labkit.settings import CAPTURE_ROUTES, CDC_SCORER, HTTP_ROUTE, SCORER, Settings, load_endpoints
 from labkit.stack import debezium_server
 from labkit.stack.base import ServiceStatus, Stack
+from labkit.stack.keeper import memory_mib
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,21 @@ def _with_slots(services: Sequence[ServiceStatus], database: _Database, settings
 def _side_jobs(settings: Settings) -> list[ServiceStatus]:
     """Jobs that a notebook runs beside the scoring one."""
     found: list[ServiceStatus] = []
-    for name in running_side_jobs(settings):
+    for name, process in running_side_jobs(settings).items():
+        if process is None:
+            note = f"it has ended, and {side_log(settings, name)} says why"
+            found.append(ServiceStatus(name, "failed", healthy=False, note=note))
+            continue
         progress = read_progress(job_folder(settings, name))
-        state, note = ("starting", "") if progress is None else ("running", progress.words)
-        found.append(ServiceStatus(name, state, healthy=True, note=note))
+        found.append(
+            ServiceStatus(
+                name,
+                "starting" if progress is None else "running",
+                healthy=True,
+                pid=process.pid,
+                rss_mib=memory_mib(process.pid),
+                uptime_s=time.time() - process.create_time(),
+                note="" if progress is None else progress.words,
+            )
+        )
     return found

@@ -43,8 +43,6 @@ from labkit.stream.topics import CLIENT
 from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
 from tests.small_engine import small_packages
 
-pytestmark = pytest.mark.beside
-
 SPARK = PACKAGES["spark"]
 THROUGH_KAFKA = ["spark", "flink-kafka"]
 # Spark has none: it begins a new checkpoint behind the last prediction, stopped or killed.

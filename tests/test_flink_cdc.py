@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -36,8 +38,6 @@ from labkit.stream.events import NotADigitError
 from labkit.stream.reading import read_to_present_end, wait_for_records
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
-
-pytestmark = pytest.mark.beside
 
 PATIENCE_S = 180.0
 ENGINE = "flink-cdc"
@@ -113,12 +113,12 @@ def seconds_agree(lab: Lab, table: str, topic: str) -> bool:
     """Whether Flink has told each second that is over by the topic's own time, and counted its changes right."""
     sources = [json.loads(record.value) for record in read_to_present_end(lab.kafka, topic) if record.value]
     truth = Counter((change["source"]["ts_ms"] // 1000, change["op"]) for change in sources)
-    newest_s = max(change["source"]["ts_ms"] for change in sources) / 1000
+    newest_ms = max(change["source"]["ts_ms"] for change in sources)
     query = sql.SQL("SELECT extract(epoch FROM committed)::int, operation, changes FROM {}")
     with psycopg.connect(lab.endpoints.postgres) as connection:
         kept = connection.execute(query.format(sql.Identifier(by_second(table)))).fetchall()
-    # A second is over once a change comes that was committed a second after its end.
-    over = {(second, operation): count for (second, operation), count in truth.items() if second + 2 <= newest_s}
+    # A second's last millisecond is over once a change comes that was committed a second after it.
+    over = {key: count for key, count in truth.items() if 1000 * key[0] + 999 + 1000 <= newest_ms}
     return {(second, operation): count for second, operation, count in kept} == over
 
 
@@ -233,62 +233,83 @@ def test_a_slot_that_somebody_else_reads_is_told_and_nothing_is_lost(cdc_lab: La
     same_on_both(lab)
 
 
-@pytest.mark.on_demand  # Lesson 10 counts so, too.
-def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab) -> None:
+class Counting(NamedTuple):
+    """What a job that counts reads and writes: Debezium's JSON, the table of its counts, its log."""
+
+    topic: str
+    table: str
+    log: Path
+
+
+@pytest.fixture
+def counting(cdc_lab: Lab) -> Iterator[Counting]:
     lab, bench = cdc_lab, Workbench(cdc_lab, "flink")
     bench.clear()
     table = bench.name("counts")
-    log = side_log(lab.settings, job_name(table))
-    topic = capture_envelopes(bench, lab)
+    topic, log = capture_envelopes(bench, lab), side_log(lab.settings, job_name(table))
     wait_for_records(lab.kafka, topic, lab.tables.count("mnist_test"))
-
-    agrees, seconds = partial(counts_agree, lab, table), partial(seconds_agree, lab, table, topic)
     try:
-        with count_labels(topic, table, lab.endpoints, lab.settings) as job:
-            lab.wait_until(agrees, "the rows of the snapshot are counted", PATIENCE_S)
-            ids = lab.sender.send(30, 60)
-            lab.relabel(ids[0], 9)
-            lab.relabel(ids[1], None)
-            lab.delete(ids[2])
-            lab.wait_until(agrees, "relabelled and deleted rows have moved", PATIENCE_S)
-            lab.wait_until(lambda: job_note(lab, table).startswith("lag 0, checkpoint "), "status tells", PATIENCE_S)
-            lab.sender.send(40, 20)
-            lab.wait_until(seconds, "the changes of each second are counted", PATIENCE_S)
-            job.kill()
-        assert not job_note(lab, table), "it runs no more"
-        lab.relabel(ids[3], (int(lab.tables.labels("mnist_test")[ids[3]] or 0) + 1) % 10)
-        with count_labels(topic, table, lab.endpoints, lab.settings):
-            lab.wait_until(
-                lambda: "counting on Flink at local[2], from file:" in log.read_text(), "it goes on", PATIENCE_S
-            )
-            lab.wait_until(agrees, "what came meanwhile is counted", PATIENCE_S)
-            lab.sender.send(40, 20)
-            lab.wait_until(seconds, "each second has the changes committed in it, whenever Flink saw them", PATIENCE_S)
-
-        with psycopg.connect(lab.endpoints.postgres) as connection:
-            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
-        with count_labels(topic, table, lab.endpoints, lab.settings) as job:
-            lab.wait_until(agrees, "in a new table all is counted anew", PATIENCE_S)
-            with psycopg.connect(lab.endpoints.postgres) as connection:
-                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
-            lab.relabel(ids[4], (int(lab.tables.labels("mnist_test")[ids[4]] or 0) + 1) % 10)
-            assert job.wait(PATIENCE_S) != 0
-        assert f"PostgreSQL has no table {table}" in log.read_text()
-
-        producer = KafkaProducer(bootstrap_servers=lab.kafka, **CLIENT)
-        producer.send(topic, b"no JSON").get(10)
-        producer.send(topic, b'{"no": "change event"}').get(10)
-        producer.close()
-        with count_labels(topic, table, lab.endpoints, lab.settings) as job:
-            assert job.wait(PATIENCE_S) != 0
-        assert "a record is no change event of Debezium's: 'no JSON'" in log.read_text()
-        lab.insert(np.zeros((28, 28), np.uint8), 1)
-        with count_labels(topic, table, lab.endpoints, lab.settings, skip_bad=True):
-            lab.wait_until(agrees, "what is behind the bad record is counted", PATIENCE_S)
+        yield Counting(topic, table, log)
     finally:
         print(log.read_text()[-5000:])
         bench.clear()
         shutil.rmtree(log.parent)
+
+
+@pytest.mark.on_demand  # Lesson 10 counts so, too.
+def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab, counting: Counting) -> None:
+    lab, (topic, table, log) = cdc_lab, counting
+    agrees, seconds = partial(counts_agree, lab, table), partial(seconds_agree, lab, table, topic)
+    with count_labels(topic, table, lab.endpoints, lab.settings) as job:
+        lab.wait_until(agrees, "the rows of the snapshot are counted", PATIENCE_S)
+        ids = lab.sender.send(30, 60)
+        lab.relabel(ids[0], 9)
+        lab.relabel(ids[1], None)
+        lab.delete(ids[2])
+        lab.wait_until(agrees, "relabelled and deleted rows have moved", PATIENCE_S)
+        lab.wait_until(lambda: job_note(lab, table).startswith("lag 0, checkpoint "), "status tells", PATIENCE_S)
+        lab.sender.send(40, 20)
+        lab.wait_until(seconds, "the changes of each second are counted", PATIENCE_S)
+        job.kill()
+        lab.wait_until(lambda: str(log) in job_note(lab, table), "status tells that it has ended, and where", 10)
+    assert not job_note(lab, table), "it runs no more"
+    lab.relabel(ids[3], (int(lab.tables.labels("mnist_test")[ids[3]] or 0) + 1) % 10)
+    with count_labels(topic, table, lab.endpoints, lab.settings):
+        lab.wait_until(lambda: "counting on Flink at local[2], from file:" in log.read_text(), "it goes on", PATIENCE_S)
+        lab.wait_until(agrees, "what came meanwhile is counted", PATIENCE_S)
+        lab.sender.send(40, 20)
+        lab.wait_until(seconds, "each second has the changes committed in it, whenever Flink saw them", PATIENCE_S)
+
+
+@pytest.mark.on_demand
+def test_counts_without_their_table_and_of_a_bad_record_are_told(cdc_lab: Lab, counting: Counting) -> None:
+    lab, (topic, table, log) = cdc_lab, counting
+    agrees = partial(counts_agree, lab, table)
+
+    def drop_counts() -> None:
+        with psycopg.connect(lab.endpoints.postgres) as connection:
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
+
+    with count_labels(topic, table, lab.endpoints, lab.settings):
+        lab.wait_until(agrees, "the rows of the snapshot are counted", PATIENCE_S)
+    drop_counts()
+    with count_labels(topic, table, lab.endpoints, lab.settings) as job:
+        lab.wait_until(agrees, "in a new table all is counted anew", PATIENCE_S)
+        drop_counts()
+        lab.insert(np.zeros((28, 28), np.uint8), 1)
+        assert job.wait(PATIENCE_S) != 0
+    assert f"PostgreSQL has no table {table}" in log.read_text()
+
+    producer = KafkaProducer(bootstrap_servers=lab.kafka, **CLIENT)
+    producer.send(topic, b"no JSON").get(10)
+    producer.send(topic, b'{"no": "change event"}').get(10)
+    producer.close()
+    with count_labels(topic, table, lab.endpoints, lab.settings) as job:
+        assert job.wait(PATIENCE_S) != 0
+    assert "a record is no change event of Debezium's: 'no JSON'" in log.read_text()
+    lab.insert(np.zeros((28, 28), np.uint8), 1)
+    with count_labels(topic, table, lab.endpoints, lab.settings, skip_bad=True):
+        lab.wait_until(agrees, "what is behind the bad records is counted", PATIENCE_S)
 
 
 @pytest.mark.on_demand
@@ -317,6 +338,22 @@ def test_a_dropped_table_is_named_and_the_job_goes_on_with_the_one_that_is_made_
     assert min(ids) > max(change[0] for change in before), "no id is used for two rows"
     ledger = lab.ledger(wait_s=30)
     assert ledger.duplicated == ledger.lost - len(ledger.rows_gone_without_event) == 0
+
+
+def test_a_row_that_is_no_digit_is_passed_over_and_told(cdc_lab: Lab) -> None:
+    lab = cdc_lab
+    with psycopg.connect(lab.endpoints.postgres, autocommit=True) as connection:
+        connection.execute("ALTER TABLE mnist_test DROP CONSTRAINT pixels_are_784_bytes")
+        query = "INSERT INTO mnist_test (label, pixels) VALUES (1, 'abc') RETURNING id"
+        ((poison,),) = connection.execute(query).fetchall()
+        row_id = lab.insert(np.zeros((28, 28), np.uint8), 1)
+        lab.wait_until(lambda: by_flink(lab)[-1][0] == row_id, "the digit behind it is scored", PATIENCE_S)
+        assert poison not in {change[0] for change in by_flink(lab)}
+        told = "3 bytes are no 784 pixels"
+        lab.wait_until(lambda: told in lab.stack.log(CDC_SCORER, 60), "it is told", PATIENCE_S)
+        connection.execute("DELETE FROM mnist_test WHERE id = %s", [poison])
+        check = "ALTER TABLE mnist_test ADD CONSTRAINT pixels_are_784_bytes CHECK (octet_length(pixels) = 784)"
+        connection.execute(check)
 
 
 def test_forgotten_it_keeps_no_log_and_begins_anew(cdc_lab: Lab) -> None:

@@ -36,6 +36,11 @@ Caused by: com.fasterxml.jackson.core.JsonParseException: Unrecognized token 'no
             "terminate_backend(4711)",
         ),
         (POISON, r"no change event of Debezium's: 'no\nJSON'", "skip_bad=True"),
+        (
+            POISON.replace("Corrupt Debezium JSON message", "Failed to deserialize JSON"),
+            r"no change event of Debezium's: 'no\nJSON'",
+            "skip_bad=True",
+        ),
         ("a.B: outer\nCaused by: c.D: inner", "Flink's job has ended: c.D: inner", "say more"),
         ("a.B: alone", "Flink's job has ended: a.B: alone", "say more"),
     ],

@@ -26,8 +26,6 @@ from labkit.stream.reading import read_to_present_end
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
 
-pytestmark = pytest.mark.beside
-
 PATIENCE_S = 240.0
 GOES_ON: dict[IrisEngine, str] = {"flink": "from file:", "spark": r"learning on Spark .* behind [1-9]\d* training rows"}
 """What the log of a job says that goes on."""

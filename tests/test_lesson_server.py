@@ -22,6 +22,8 @@ from labkit.stream.reading import read_to_present_end, wait_for_records
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME, LOGS
 
+pytestmark = pytest.mark.beside
+
 SERVERS = ["server-csv", "server-bytes"]
 PATIENCE_S = 240.0
 

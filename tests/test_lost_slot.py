@@ -10,6 +10,8 @@ from labkit.digits import load_digits
 from labkit.model.network import build_network
 from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
 
+pytestmark = pytest.mark.beside
+
 KEPT_MIB = 64
 
 

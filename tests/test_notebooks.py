@@ -111,7 +111,7 @@ def test_it_runs_as_it_is_by_papermill_and_by_nbval(notebook: Path, tmp_path: Pa
 @pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("lessons", [LESSONS], ids=["all"])
 def test_the_course_fits_in_its_time(lessons: list[str], course: Course) -> None:
-    """Three lessons at a time, which two cores carry; as measured here, where they run beside other tests."""
+    """Three at a time, which two cores carry alone; measured here, where one at a time runs beside other tests."""
     took_s = {lesson: round(course.result(lesson).seconds) for lesson in lessons}
     assert sum(took_s.values()) / SIDE_BY_SIDE < COURSE_S, took_s
 

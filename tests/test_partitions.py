@@ -15,6 +15,8 @@ from labkit.model.prediction_records import read_predictions
 from labkit.settings import SCORER, Settings
 from tests.conftest import HOME
 
+pytestmark = pytest.mark.beside
+
 PARTITIONS, PATIENCE_S = 4, 180.0
 
 

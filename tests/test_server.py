@@ -37,6 +37,8 @@ from labkit.stream.events import decode_event
 from labkit.stream.reading import read_to_present_end
 from tests.conftest import HOME, LOGS
 
+pytestmark = pytest.mark.beside
+
 DIGITS = load_digits("bundled", "test")
 EVENTS, CSV = table_topic(BYTES_PREFIX, TEST_TABLE), table_topic(CSV_PREFIX, TEST_TABLE)
 OF_THE_PROCESS = ("__debezium.context.runId", "__debezium.context.taskId")

@@ -37,8 +37,8 @@ from tools.make_exercises import NOTEBOOKS, SOLUTIONS
 LESSONS = sorted(path.name for path in SOLUTIONS.glob("*.ipynb"))
 SIDE_BY_SIDE = 3
 """Lessons at a time, each in a lab of its own: most of a lesson is waiting for servers, also on two cores."""
-BESIDE_TESTS = 2
-"""As many where other tests run, too."""
+BESIDE_TESTS = 1
+"""As many where other tests run, too: they want the processors as well."""
 NICE = 5
 """Beside other work a lesson takes what that leaves, for the most part."""
 PARAMETERS: Mapping[str, Mapping[str, float]] = {

@@ -54,8 +54,8 @@ def count_labels(
     """Keep, within a ``with``, how many digits there are of each label, and how many changes each second had.
 
     The seconds are of event time: those in which the changes were committed, and not those in which Flink sees them.
-    A second is told once it is over, which Flink knows by a change that was committed more than a second after it.
-    What came of an earlier one only then would be left out.
+    A second is told once it is over, for which Flink takes a change that was committed more than a second after it.
+    What came of an earlier one only then would be left out. A snapshot's rows count in the second of the snapshot.
 
     The job goes on behind what it has counted before. Where a table is missing, it is made, and where there are no
     counts, everything is counted anew.

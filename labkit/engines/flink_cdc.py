@@ -126,7 +126,7 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     tables.create_temporary_function("score", udtf(ScoreEnvelope(options.models), result_types=COLUMNS))
     client = tables.execute_sql(INSERT).get_job_client()
     log.info("scoring on Flink at %s%s", options.place.master, f", from {state}" if state else ", from a snapshot on")
-    run_until_told(client, folder, stop, tell=lambda: tell_progress(options), reached=dict)
+    run_until_told(client, folder, stop, tell=lambda: tell_progress(options))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from labkit.engines.child import run_as_child
 from labkit.engines.flink_jdbc import written_table
 from labkit.engines.flink_savepoint import forget_states, newest_state
 from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told, tell_progress
-from labkit.engines.lag import Lag
+from labkit.engines.lag import Lag, forget_group
 from labkit.engines.options import CountOptions
 from labkit.settings import load_endpoints, load_settings
 from labkit.stream.topics import offset_range
@@ -28,8 +28,7 @@ from labkit.stream.topics import offset_range
 log = logging.getLogger("labkit.engines.flink_counts")
 
 LAYOUT = 2
-"""See `newest_state`: since the second the job counts the changes of each second, too."""
-GROUP = "labkit-counts-flink"
+"""The first counted labels only."""
 DIGITS = """
 CREATE TABLE digits (
     id INT,
@@ -108,15 +107,18 @@ def run(options: CountOptions, stop: threading.Event) -> None:
     clear_the_way(options, folder)
     endpoints = load_endpoints(load_settings())
     options.checkpoint.mkdir(parents=True, exist_ok=True)
+    group = f"labkit-{folder.name}"
     if options.anew:
         # Flink writes a count when it changes: going on, it would leave out those that stay as they were.
         forget_states(folder)
+        forget_group(options.servers, group)
+    lag = Lag(options.servers, group, dict.fromkeys(offset_range(options.servers, options.topic), 0))
     state = newest_state(folder, f"rm -r '{folder}'", LAYOUT)
     tables = StreamTableEnvironment.create(open_environment(options, folder, state, most_parallel=1))
     for source in (DIGITS, CHANGES):
         tables.execute_sql(
             source.format(
-                topic=options.topic, servers=options.servers, group=GROUP, skip_bad=str(options.skip_bad).lower()
+                topic=options.topic, servers=options.servers, group=group, skip_bad=str(options.skip_bad).lower()
             )
         )
     tables.execute_sql(written_table(COUNTS, options.table, endpoints))
@@ -125,11 +127,10 @@ def run(options: CountOptions, stop: threading.Event) -> None:
     queries = tables.create_statement_set()
     queries.add_insert_sql(COUNT_LABELS)
     queries.add_insert_sql(COUNT_CHANGES)
-    client = queries.execute().get_job_client()
-    log.info("counting on Flink at %s%s", options.place.master, f", from {state}" if state else "")
-    lag = Lag(options.servers, GROUP, dict.fromkeys(offset_range(options.servers, options.topic), 0))
     try:
-        run_until_told(client, folder, stop, tell=lambda: tell_progress(options, lag), reached=dict)
+        client = queries.execute().get_job_client()
+        log.info("counting on Flink at %s%s", options.place.master, f", from {state}" if state else "")
+        run_until_told(client, folder, stop, tell=lambda: tell_progress(options, lag))
     finally:
         lag.close()
 

@@ -18,7 +18,8 @@ KNOWN = (
         "end that program, or its connection: SELECT pg_terminate_backend({pid})",
     ),
     (
-        re.compile(r"Corrupt Debezium JSON message '(?P<record>.*?)'", re.DOTALL),
+        # Two queries read each record, each by a format of its own: whichever comes first says so.
+        re.compile(r"(?:Corrupt Debezium JSON message|Failed to deserialize JSON) '(?P<record>.*?)'", re.DOTALL),
         "a record is no change event of Debezium's: {record!r:.100}",
         "nothing behind it is counted; count_labels(…, skip_bad=True) passes such records over",
     ),

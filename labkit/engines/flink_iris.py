@@ -24,7 +24,7 @@ from pyflink.table import StreamTableEnvironment
 from labkit.engines.child import run_as_child
 from labkit.engines.flink_savepoint import forget_states, newest_state
 from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told, tell_progress
-from labkit.engines.lag import Lag
+from labkit.engines.lag import Lag, forget_group
 from labkit.engines.options import IrisOptions
 from labkit.engines.transactions import end_transactions
 from labkit.errors import LabError
@@ -114,6 +114,7 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
         # Nothing was learned, or the tables were cleared away since: an old checkpoint would be of other topics.
         end_transactions(options.servers, TRANSACTIONS)
         forget_states(folder)
+        forget_group(options.servers, GROUP)
     state = newest_state(folder, BEGIN_ANEW)
     if learned and state is None:
         raise LabError(
@@ -131,11 +132,11 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
         .key_by(lambda _: 0, Types.INT())
         .process(LearnIris(options), Types.ROW_NAMED(["value", "topic"], [Types.STRING(), Types.STRING()]))
     )
-    client = tables.from_data_stream(results).execute_insert("results").get_job_client()
-    log.info("learning on Flink at %s%s", options.place.master, f", from {state}" if state else "")
     lag = Lag(options.servers, GROUP, {TopicPartition(topic, 0): 0 for topic in SOURCES})
     try:
-        run_until_told(client, folder, stop, tell=lambda: tell_progress(options, lag), reached=dict)
+        client = tables.from_data_stream(results).execute_insert("results").get_job_client()
+        log.info("learning on Flink at %s%s", options.place.master, f", from {state}" if state else "")
+        run_until_told(client, folder, stop, tell=lambda: tell_progress(options, lag))
     finally:
         lag.close()
 

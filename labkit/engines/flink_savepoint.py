@@ -15,8 +15,8 @@ log = logging.getLogger("labkit.engines.flink")
 SAVEPOINT_NOTE = "savepoint.json"
 CHECKPOINTS, SAVEPOINTS = "checkpoint", "savepoints"
 """Folders below the job's."""
-LAYOUT = 1
-"""Of a job that has not changed since its first version so that it could not go on from that one's savepoint."""
+FIRST_LAYOUT = 1
+"""A job has another one once it has changed so that it cannot go on from what it had written before."""
 
 
 WRITER_NOTE = "written_by.json"
@@ -53,9 +53,8 @@ def leave_savepoint(folder: Path, path: str, reached: Mapping[str, int]) -> None
         path: Flink's savepoint.
         reached: How far scoring is, as `take_savepoint` compares it.
     """
-    left = Savepoint(path=path, flink=flink_version(), layout=LAYOUT, reached=reached)
+    left = Savepoint(path=path, flink=flink_version(), layout=FIRST_LAYOUT, reached=reached)
     (folder / SAVEPOINT_NOTE).write_text(left.model_dump_json())
-    log.info("stopped with the savepoint %s", path)
 
 
 def take_savepoint(folder: Path, reached: Mapping[str, int]) -> str | None:
@@ -76,9 +75,9 @@ def take_savepoint(folder: Path, reached: Mapping[str, int]) -> str | None:
     beginning = "; beginning behind the last recorded prediction"
     if left is None:
         log.warning("the note of the last savepoint is damaged%s", beginning)
-    elif (left.flink, left.layout) != (flink_version(), LAYOUT):
+    elif (left.flink, left.layout) != (flink_version(), FIRST_LAYOUT):
         log.warning("the last savepoint is of Flink %s, layout %d, and this is Flink %s, layout %d%s",
-                    left.flink, left.layout, flink_version(), LAYOUT, beginning)  # fmt: skip
+                    left.flink, left.layout, flink_version(), FIRST_LAYOUT, beginning)  # fmt: skip
     elif dict(left.reached) != dict(reached):
         log.info("somebody else has scored since the last savepoint%s", beginning)
     elif not Path(left.path.removeprefix("file:"), "_metadata").is_file():
@@ -88,7 +87,7 @@ def take_savepoint(folder: Path, reached: Mapping[str, int]) -> str | None:
     return None
 
 
-def newest_state(folder: Path, begin_anew: str, layout: int = LAYOUT) -> str | None:
+def newest_state(folder: Path, begin_anew: str, layout: int = FIRST_LAYOUT) -> str | None:
     """The newest savepoint or checkpoint of earlier runs, to go on from; what else they left is removed.
 
     For a job whose only account of how far it is are Flink's own checkpoints: without them it would miss changes, or
@@ -97,7 +96,7 @@ def newest_state(folder: Path, begin_anew: str, layout: int = LAYOUT) -> str | N
     Args:
         folder: The job's; a note in it says which Flink wrote what is there.
         begin_anew: The command that gives them up.
-        layout: The job's, raised with each change of it after which it cannot go on from what was written before.
+        layout: The job's.
 
     Raises:
         LabError: They are of another Flink, or of another version of the job, or nobody knows.
@@ -127,7 +126,7 @@ def _writer(note: Path, this: tuple[str, int]) -> tuple[str, int] | None:
     try:
         return WRITER.validate_json(note.read_text())
     except FileNotFoundError:
-        return this[0], LAYOUT
+        return this[0], FIRST_LAYOUT
     except (ValidationError, OSError, UnicodeDecodeError):
         return None
 

@@ -153,7 +153,7 @@ def run_until_told(
     folder: Path,
     stop: threading.Event,
     tell: Callable[[], None],
-    reached: Callable[[], Mapping[str, int]],
+    reached: Callable[[], Mapping[str, int]] | None = None,
 ) -> None:
     """Tell how the job is until told to stop; then stop it with a savepoint.
 
@@ -162,10 +162,10 @@ def run_until_told(
         folder: Gets the savepoint and its note.
         stop: Set to end it.
         tell: Called twice a second meanwhile.
-        reached: Tells how far scoring is, once the job has stopped.
+        reached: Tells how far the job is, once it has stopped, for a note beside the savepoint; None for no note.
 
     Raises:
-        LabError: The job has ended by itself.
+        LabError: The job has ended by itself, or cannot tell how it is any more, and was cancelled.
     """
     from py4j.protocol import Py4JError
 
@@ -174,12 +174,16 @@ def run_until_told(
         while not result.done():
             if stop.wait(0.5):
                 path = client.stop_with_savepoint(False, (folder / SAVEPOINTS).as_uri()).result()
-                leave_savepoint(folder, path, reached())
+                if reached is not None:
+                    leave_savepoint(folder, path, reached())
+                log.info("stopped with the savepoint %s", path)
                 return
             tell()
-    except Py4JError as error:
+    except (Py4JError, LabError) as error:
         with suppress(Py4JError):
             client.cancel().result()  # On a cluster it would go on without us. One that starts has no savepoint yet.
+        if isinstance(error, LabError):
+            raise
         if stop.is_set():
             log.warning("stopped without a savepoint: %s", str(error).splitlines()[0])
             return
@@ -200,5 +204,8 @@ def tell_progress(options: EngineOptions, lag: Lag | None = None) -> None:
 
 def _newest_checkpoint_s(checkpoints: Path) -> float:
     """When the newest one was complete, seconds since the Unix epoch; when this run began, before the first."""
-    times = [path.stat().st_mtime for path in (checkpoints, *checkpoints.glob("*/chk-*/_metadata")) if path.exists()]
-    return max(times, default=0.0)
+    newest = 0.0
+    for path in (checkpoints, *checkpoints.glob("*/chk-*/_metadata")):
+        with suppress(FileNotFoundError):  # Flink removes it once there is a newer one.
+            newest = max(newest, path.stat().st_mtime)
+    return newest

@@ -1,13 +1,16 @@
 """How far a consumer group is behind, in records."""
 
-from kafka import KafkaConsumer
-from kafka.errors import KafkaError
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer
+from kafka.errors import GroupIdNotFoundError, KafkaError
 from kafka.structs import TopicPartition
 
 from labkit.errors import LabError
 from labkit.stream.reading import open_reader
 from labkit.stream.topics import CLIENT, MissingTopicError, offset_range
 
+PATIENCE_MS = 5000
 COUNTED = 100
 """Offsets between the group and the end up to which records are counted one by one."""
 
@@ -47,7 +50,7 @@ class Lag:
         waiting = 0
         for topic in {partition.topic for partition in self._reached}:
             for partition, (_, end) in offset_range(self._servers, topic).items():
-                committed = self._group.committed(partition) or 0
+                committed = self._group.committed(partition, timeout_ms=PATIENCE_MS) or 0
                 self._reached[partition] = max(self._reached.get(partition, 0), committed)
                 offsets = end - self._reached[partition]
                 waiting += offsets if offsets > COUNTED else self._count(partition, end)
@@ -68,6 +71,24 @@ class Lag:
             if not batches:
                 break  # The broker is away: another time.
             found += sum(record.offset < end for record in batches.get(partition, []))
-        if found == 0:
+        if found == 0 and (self._reader.position(partition) or 0) >= end:
             self._reached[partition] = end  # Markers only: they need not be looked at again.
         return found
+
+
+def forget_group(servers: str, group: str) -> None:
+    """Forget how far a consumer group was: its next job begins anew.
+
+    Raises:
+        LabError: The broker is away.
+    """
+    try:
+        admin: Any = KafkaAdminClient(bootstrap_servers=servers, **CLIENT)
+    except KafkaError as error:
+        raise LabError(f"no Kafka broker answers at {servers}", "labkit up") from error
+    try:
+        admin.delete_groups([group])
+    except GroupIdNotFoundError:
+        pass  # There was none.
+    finally:
+        admin.close()

@@ -5,7 +5,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+import psutil
+from filelock import FileLock
+from pydantic import BaseModel
 
 from labkit.engines.catalog import Engine
 from labkit.engines.environment import EngineEnvironment
@@ -17,7 +19,21 @@ from labkit.engines.progress import job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.settings import Settings
 
-LOG, LOCK = "job.log", "job.lock"
+LOG, LOCK, RUN = "job.log", "job.lock", "run.json"
+ProcessId = tuple[int, float]
+"""A process by its number and its start, seconds since the Unix epoch: numbers are used again."""
+
+
+class Run(BaseModel):
+    """What is noted of a job while its ``with`` lasts.
+
+    Attributes:
+        starter: The notebook's kernel, or whoever else started it.
+        job: The job itself.
+    """
+
+    starter: ProcessId
+    job: ProcessId
 
 
 def side_log(settings: Settings, name: str) -> Path:
@@ -25,17 +41,32 @@ def side_log(settings: Settings, name: str) -> Path:
     return job_folder(settings, name) / LOG
 
 
-def running_side_jobs(settings: Settings) -> list[str]:
-    """The names of the jobs that run now, whoever started them."""
-    return sorted(log.parent.name for log in job_folder(settings, "").glob(f"*/{LOG}") if _is_held(log.parent / LOCK))
+def running_side_jobs(settings: Settings) -> dict[str, psutil.Process | None]:
+    """The jobs that somebody runs now, by name: the process, None where it has ended before its ``with``."""
+    found: dict[str, psutil.Process | None] = {}
+    for note in sorted(job_folder(settings, "").glob(f"*/{RUN}")):
+        try:
+            run = Run.model_validate_json(note.read_text())
+        except (OSError, ValueError):
+            continue  # Just written, or just removed.
+        if _process(run.starter):
+            found[note.parent.name] = _process(run.job)
+    return found
 
 
-def _is_held(lock: Path) -> bool:
+def _process_id(process: psutil.Process) -> ProcessId:
+    return process.pid, process.create_time()
+
+
+def _process(process_id: ProcessId) -> psutil.Process | None:
+    """The process, unless it has ended."""
+    pid, started = process_id
     try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return None
+    return process if same else None
 
 
 @contextmanager
@@ -73,5 +104,11 @@ def side_job(
         side_log(settings, name).open("ab") as log_file,
     ):
         options.progress.unlink(missing_ok=True)  # Its predecessor's.
+        note = folder / RUN
         with started_job(environment, module, options, settings, log_file.fileno()) as job:
-            yield job
+            run = Run(starter=_process_id(psutil.Process()), job=_process_id(psutil.Process(job.pid)))
+            note.write_text(run.model_dump_json())
+            try:
+                yield job
+            finally:
+                note.unlink(missing_ok=True)

@@ -57,6 +57,8 @@ def open_session(options: EngineOptions, name: str, *, shuffle_partitions: int, 
         # A micro-batch leaves two small files; a lab needs no long past of them.
         .config("spark.sql.streaming.minBatchesToRetain", "10")
         .config("spark.sql.streaming.metricsEnabled", "false")
+        # By default an idle job asks Kafka a hundred times a second, for a third of a core.
+        .config("spark.sql.streaming.pollingDelay", "100ms")
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
@@ -103,7 +105,7 @@ def start_query(records: DataFrame, take: Callable[[DataFrame, int], None], opti
 
 
 def tell_progress(query: StreamingQuery, options: EngineOptions) -> None:
-    """Write down how a job is."""
+    """Write down how a job is; of several topics it tells the lag of the one that is furthest behind."""
     last = query.lastProgress
     lag = None if last is None else int(last["sources"][0]["metrics"].get("maxOffsetsBehindLatest", 0))
     # A finished micro-batch leaves a file among the commits; before the first, the run's own beginning counts.
