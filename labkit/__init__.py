@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 # TensorFlow reports CPU features on every start, and tensorflow-io every rebalance as an error: noise in a lesson.
 # What goes wrong still comes as an exception.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The talk's network is small: threads that share one step of it mostly wait for each other.
-for kind in ("INTRAOP", "INTEROP"):
-    os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
+# The talk's network is small: threads that share one of its operations mostly wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 from labkit.errors import LabError
 
