@@ -14,7 +14,7 @@ from labkit import Lab, LabError
 from labkit.capture.configs import load_config
 from labkit.engines.catalog import PACKAGES
 from labkit.engines.environment import EngineEnvironment
-from labkit.engines.iris_job import LIKE, IrisEngine, iris_log, learn_iris
+from labkit.engines.iris_job import LIKE, IrisEngine, iris_log, job_name, learn_iris
 from labkit.online.events import SOURCES, TEST_TABLE, TRAIN_TABLE, TRAIN_TOPIC
 from labkit.online.iris import Flowers, hold_out, load_flowers, split
 from labkit.online.learner import START, IrisLearner, RuleClusterer, Step
@@ -97,10 +97,19 @@ def test_the_example_runs_from_postgresql_to_predictions_in_kafka(
             assert [prediction.label for prediction in told] == parts.test.labels.tolist()
             course.append(count_right([prediction.cluster for prediction in told], parts.test.labels, 3))
         assert job.poll() is None, "all of it in one run"
+        wait_for(
+            lambda: re.fullmatch(r"lag 0, checkpoint \d+ s ago", job_note(lab, engine)) is not None, "status tells"
+        )
+    assert not job_note(lab, engine), "it runs no more"
     learned_all, predictions = assert_equal_to_the_rule(lab)
     assert len(learned_all) == 6 and len(predictions) == 33
     assert sum(learned_all[-1].weights) == pytest.approx(277)
     assert course == [8, 8, 8]
+
+
+def job_note(lab: Lab, engine: IrisEngine) -> str:
+    """What the lab's status tells of the job; empty where it does not run."""
+    return "".join(status.note for status in lab.status() if status.name == job_name(engine))
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
