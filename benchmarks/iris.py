@@ -20,9 +20,6 @@ from labkit.online.recipes import COUNT, EXAMPLE, RECIPES, Recipe
 from labkit.online.validation import score_phases, validate_progressively
 from labkit.settings import CHECKOUT
 
-FARTHEST_OF_10, FARTHEST_OF_20 = (
-    next(recipe for recipe in RECIPES if recipe.name == f"starts: farthest of the first {first}") for first in (10, 20)
-)
 SEEDS = 100
 PICTURE = Path("pictures") / "iris.svg"
 PHASES = ("the first 1 %", "the rest", "the rest once more")
@@ -179,7 +176,8 @@ def progressive_row(result: Result, example: Result) -> str:
 def page(results: Sequence[Result], flowers: Flowers) -> str:
     """The figures as a page."""
     example = results[0]
-    ten, twenty = (results[RECIPES.index(recipe)] for recipe in (FARTHEST_OF_10, FARTHEST_OF_20))
+    by_name = {result.recipe.name: result for result in results}
+    ten, twenty = (by_name[f"starts: farthest of the first {first}"] for first in (10, 20))
     return PAGE.format(
         seeds=len(example.phases),
         picture=PICTURE.as_posix(),

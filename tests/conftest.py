@@ -51,17 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     """The runs of the lessons that are asked for."""
-    items = of_the_course(request.session)
+    items = [item for item in request.session.items if "course" in getattr(item, "fixturenames", ())]
     asked: list[dict[str, Any]] = [item.callspec.params for item in items if hasattr(item, "callspec")]
     lessons = {params["lesson"] for params in asked if "lesson" in params}
     lessons.update(lesson for params in asked for lesson in params.get("lessons", ()))
     with Course(sorted(lessons), tmp_path_factory.mktemp("course")) as running:
         yield running
-
-
-def of_the_course(session: pytest.Session) -> list[pytest.Function]:
-    """The tests that wait for lessons."""
-    return [item for item in session.items if isinstance(item, pytest.Function) and "course" in item.fixturenames]
 
 
 @pytest.fixture(scope="session")

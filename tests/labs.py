@@ -31,3 +31,8 @@ def lab_of_its_own(name: str) -> Generator[Lab]:
 def all_scored(lab: Lab) -> None:
     """Wait until every change has its prediction."""
     lab.wait_until(lambda: lab.ledger().lost == 0, "every change is scored", PATIENCE_S)
+
+
+def side_job_note(lab: Lab, name: str) -> str:
+    """What the lab's status tells of a notebook's job; empty where it does not run."""
+    return "".join(status.note for status in lab.status() if status.name == name)

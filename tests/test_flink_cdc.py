@@ -25,10 +25,10 @@ from labkit.course import Workbench, flink_stream
 from labkit.course.envelopes import capture_envelopes
 from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES
-from labkit.engines.count_job import by_second, count_labels, job_name
+from labkit.engines.count_job import count_labels, job_name
 from labkit.engines.envelope import decode_envelope
 from labkit.engines.environment import EngineEnvironment
-from labkit.engines.options import CDC_SLOT
+from labkit.engines.options import CDC_SLOT, by_second
 from labkit.engines.side_job import side_log
 from labkit.model.network import build_network
 from labkit.model.prediction_records import read_predictions
@@ -38,6 +38,7 @@ from labkit.stream.events import NotADigitError
 from labkit.stream.reading import read_to_present_end, wait_for_records
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
+from tests.labs import side_job_note
 
 PATIENCE_S = 180.0
 ENGINE = "flink-cdc"
@@ -88,11 +89,6 @@ def same_on_both(lab: Lab) -> None:
     expected = through_kafka(lab)
     lab.wait_until(lambda: len(by_flink(lab)) >= len(expected), "all is scored by Flink", PATIENCE_S)
     assert by_flink(lab) == expected
-
-
-def job_note(lab: Lab, table: str) -> str:
-    """What the lab's status tells of the job that counts; empty where it does not run."""
-    return "".join(status.note for status in lab.status() if status.name == job_name(table))
 
 
 def inserted(label: object) -> str:
@@ -259,6 +255,7 @@ def counting(cdc_lab: Lab) -> Iterator[Counting]:
 @pytest.mark.on_demand  # Lesson 10 counts so, too.
 def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab, counting: Counting) -> None:
     lab, (topic, table, log) = cdc_lab, counting
+    note = partial(side_job_note, lab, job_name(table))
     agrees, seconds = partial(counts_agree, lab, table), partial(seconds_agree, lab, table, topic)
     with count_labels(topic, table, lab.endpoints, lab.settings) as job:
         lab.wait_until(agrees, "the rows of the snapshot are counted", PATIENCE_S)
@@ -267,12 +264,12 @@ def test_a_query_over_debeziums_json_keeps_the_counts_of_the_table(cdc_lab: Lab,
         lab.relabel(ids[1], None)
         lab.delete(ids[2])
         lab.wait_until(agrees, "relabelled and deleted rows have moved", PATIENCE_S)
-        lab.wait_until(lambda: job_note(lab, table).startswith("lag 0, checkpoint "), "status tells", PATIENCE_S)
+        lab.wait_until(lambda: note().startswith("lag 0, checkpoint "), "status tells", PATIENCE_S)
         lab.sender.send(40, 20)
         lab.wait_until(seconds, "the changes of each second are counted", PATIENCE_S)
         job.kill()
-        lab.wait_until(lambda: str(log) in job_note(lab, table), "status tells that it has ended, and where", 10)
-    assert not job_note(lab, table), "it runs no more"
+        lab.wait_until(lambda: str(log) in note(), "status tells that it has ended, and where", 10)
+    assert not note(), "it runs no more"
     lab.relabel(ids[3], (int(lab.tables.labels("mnist_test")[ids[3]] or 0) + 1) % 10)
     with count_labels(topic, table, lab.endpoints, lab.settings):
         lab.wait_until(lambda: "counting on Flink at local[2], from file:" in log.read_text(), "it goes on", PATIENCE_S)

@@ -25,6 +25,7 @@ from labkit.settings import Settings
 from labkit.stream.reading import read_to_present_end
 from labkit.stream.topics import CLIENT
 from tests.conftest import HOME
+from tests.labs import side_job_note
 
 PATIENCE_S = 240.0
 GOES_ON: dict[IrisEngine, str] = {"flink": "from file:", "spark": r"learning on Spark .* behind [1-9]\d* training rows"}
@@ -97,19 +98,13 @@ def test_the_example_runs_from_postgresql_to_predictions_in_kafka(
             assert [prediction.label for prediction in told] == parts.test.labels.tolist()
             course.append(count_right([prediction.cluster for prediction in told], parts.test.labels, 3))
         assert job.poll() is None, "all of it in one run"
-        wait_for(
-            lambda: re.fullmatch(r"lag 0, checkpoint \d+ s ago", job_note(lab, engine)) is not None, "status tells"
-        )
-    assert not job_note(lab, engine), "it runs no more"
+        told = r"lag 0, checkpoint \d+ s ago"
+        wait_for(lambda: re.fullmatch(told, side_job_note(lab, job_name(engine))) is not None, "status tells")
+    assert not side_job_note(lab, job_name(engine)), "it runs no more"
     learned_all, predictions = assert_equal_to_the_rule(lab)
     assert len(learned_all) == 6 and len(predictions) == 33
     assert sum(learned_all[-1].weights) == pytest.approx(277)
     assert course == [8, 8, 8]
-
-
-def job_note(lab: Lab, engine: IrisEngine) -> str:
-    """What the lab's status tells of the job; empty where it does not run."""
-    return "".join(status.note for status in lab.status() if status.name == job_name(engine))
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from labkit.engines.catalog import ENGINES
-from labkit.engines.options import CountOptions
+from labkit.engines.options import CountOptions, by_second
 from labkit.engines.place import check_place
 from labkit.engines.side_job import side_job
 from labkit.errors import LabError
@@ -28,11 +28,6 @@ CREATE TABLE IF NOT EXISTS {by_second} (
     PRIMARY KEY (committed, operation)
 )
 """
-
-
-def by_second(table: str) -> str:
-    """What the table is called that keeps the changes of each second, beside one that keeps the counts."""
-    return f"{table}_by_second"
 
 
 def job_name(table: str) -> str:
@@ -93,7 +88,6 @@ def count_labels(
             checkpoint=checkpoint,
             topic=topic,
             table=table,
-            table_by_second=by_second(table),
             anew=counted is None,
             skip_bad=skip_bad,
         )

@@ -21,7 +21,7 @@ from labkit.engines.flink_jdbc import written_table
 from labkit.engines.flink_savepoint import forget_states, newest_state
 from labkit.engines.flink_session import clear_the_way, open_environment, run_until_told, tell_progress
 from labkit.engines.lag import Lag, forget_group
-from labkit.engines.options import CountOptions
+from labkit.engines.options import CountOptions, by_second
 from labkit.settings import load_endpoints, load_settings
 from labkit.stream.topics import offset_range
 
@@ -112,7 +112,6 @@ def run(options: CountOptions, stop: threading.Event) -> None:
         # Flink writes a count when it changes: going on, it would leave out those that stay as they were.
         forget_states(folder)
         forget_group(options.servers, group)
-    lag = Lag(options.servers, group, dict.fromkeys(offset_range(options.servers, options.topic), 0))
     state = newest_state(folder, f"rm -r '{folder}'", LAYOUT)
     tables = StreamTableEnvironment.create(open_environment(options, folder, state, most_parallel=1))
     for source in (DIGITS, CHANGES):
@@ -122,11 +121,12 @@ def run(options: CountOptions, stop: threading.Event) -> None:
             )
         )
     tables.execute_sql(written_table(COUNTS, options.table, endpoints))
-    tables.execute_sql(written_table(BY_SECOND, options.table_by_second, endpoints))
+    tables.execute_sql(written_table(BY_SECOND, by_second(options.table), endpoints))
     # One job, and so one checkpoint, for both queries.
     queries = tables.create_statement_set()
     queries.add_insert_sql(COUNT_LABELS)
     queries.add_insert_sql(COUNT_CHANGES)
+    lag = Lag(options.servers, group, dict.fromkeys(offset_range(options.servers, options.topic), 0))
     try:
         client = queries.execute().get_job_client()
         log.info("counting on Flink at %s%s", options.place.master, f", from {state}" if state else "")

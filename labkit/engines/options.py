@@ -58,20 +58,23 @@ class IrisOptions(EngineOptions):
     unit: Literal["batches", "points"] = "batches"
 
 
+def by_second(table: str) -> str:
+    """What the table is called that keeps the changes of each second, beside one that keeps the counts."""
+    return f"{table}_by_second"
+
+
 class CountOptions(EngineOptions):
     """What a job that counts digits by label is told.
 
     Attributes:
         topic: Change events, each Debezium's whole envelope as JSON.
         table: PostgreSQL's table that gets the counts, see `labkit.engines.count_job.count_labels`.
-        table_by_second: PostgreSQL's table that gets the changes of each second.
         anew: Count from the beginning, whatever was counted before: the table is empty.
         skip_bad: Pass over records that are no change events, in place of ending the job.
     """
 
     topic: str
     table: str
-    table_by_second: str
     anew: bool = False
     skip_bad: bool = False
 

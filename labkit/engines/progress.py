@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from labkit.settings import Settings
 
@@ -19,8 +19,8 @@ class Progress(BaseModel):
         checkpoint_s: When it last noted how far it is, seconds since the Unix epoch.
     """
 
-    lag: int | None = None
-    checkpoint_s: float = Field(default_factory=time.time)
+    lag: int | None
+    checkpoint_s: float
 
     def write(self, path: Path) -> None:
         """Leave it for `labkit status`; a reader sees the old one or the new."""

@@ -19,7 +19,7 @@ from labkit.engines.progress import job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.settings import Settings
 
-LOG, LOCK, RUN = "job.log", "job.lock", "run.json"
+RUN = "run.json"
 ProcessId = tuple[int, float]
 """A process by its number and its start, seconds since the Unix epoch: numbers are used again."""
 
@@ -38,7 +38,7 @@ class Run(BaseModel):
 
 def side_log(settings: Settings, name: str) -> Path:
     """What the jobs of that name have said."""
-    return job_folder(settings, name) / LOG
+    return job_folder(settings, name) / "job.log"
 
 
 def running_side_jobs(settings: Settings) -> dict[str, psutil.Process | None]:
@@ -100,7 +100,7 @@ def side_job(
     options = make_options(tuple(environment.jars), folder / CHECKPOINTS)
     with (
         # A job whose starter was killed may need a moment to end: two at once would hinder each other.
-        FileLock(folder / LOCK),
+        FileLock(folder / "job.lock"),
         side_log(settings, name).open("ab") as log_file,
     ):
         options.progress.unlink(missing_ok=True)  # Its predecessor's.
