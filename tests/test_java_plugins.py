@@ -14,6 +14,7 @@ import pytest
 
 from labkit.capture.java_plugins import QUICK_START, SOURCES, build_plugins, compile_java
 from labkit.errors import LabError
+from labkit.stack.artifacts import CONNECTOR
 
 JavaArtifacts = Callable[[str], list[Path]]
 
@@ -25,12 +26,22 @@ IN_KAFKA_CONNECT = r".*\.InKafkaConnectTest"
 
 
 @pytest.fixture(scope="module")
-def api(java_artifacts: JavaArtifacts) -> list[Path]:
-    """What every Kafka Connect gives a plugin; and its runtime, which the store for Debezium Server extends."""
+def debezium(java_artifacts: JavaArtifacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of Debezium's connector, in a plugin folder of its own."""
+    (archive,) = java_artifacts("debezium")
+    folder = tmp_path_factory.mktemp("plugins")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / CONNECTOR
+
+
+@pytest.fixture(scope="module")
+def api(java_artifacts: JavaArtifacts, debezium: Path) -> list[Path]:
+    """What every Kafka Connect gives a plugin; its runtime, which the store for Debezium Server extends; and Debezium."""
     names = ("connect-api-", "kafka-clients-", "slf4j-api-", "connect-runtime-", "connect-json-")
     jars = [jar for jar in java_artifacts("connect") if jar.name.startswith(names)]
     assert len(jars) == len(names)
-    return jars
+    return [*jars, *debezium.glob("debezium-*.jar")]
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +69,12 @@ def spoil(sources: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def java_tests(jar: Path, ecj: Path, java_artifacts: JavaArtifacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def java_tests(
+    jar: Path, api: list[Path], ecj: Path, java_artifacts: JavaArtifacts, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The compiled JUnit tests."""
     classes = tmp_path_factory.mktemp("java-tests")
-    classpath = [jar, *java_artifacts("connect"), *java_artifacts("junit")]
+    classpath = [jar, *api, *java_artifacts("connect"), *java_artifacts("junit")]
     compile_java([JAVA_TESTS], classes, classpath, ecj, JAVA)
     return classes
 
@@ -100,12 +113,10 @@ def test_junit(jar: Path, api: list[Path], java_tests: Path, java_artifacts: Jav
     run_junit(classpath, java_tests, f"--exclude-classname={IN_KAFKA_CONNECT}", least=100)
 
 
-def test_junit_in_kafka_connect(jar: Path, java_tests: Path, java_artifacts: JavaArtifacts, tmp_path: Path) -> None:
-    (debezium,) = java_artifacts("debezium")
-    with tarfile.open(debezium) as archive:
-        archive.extractall(tmp_path, filter="data")
+def test_junit_in_kafka_connect(jar: Path, java_tests: Path, java_artifacts: JavaArtifacts, debezium: Path) -> None:
+    shutil.copy(jar, debezium)
     classpath = [*java_artifacts("connect"), *java_artifacts("junit")]
-    plugin_path = f"plugin.path={jar.parent},{tmp_path}"
+    plugin_path = f"plugin.path={debezium.parent}"
     run_junit(classpath, java_tests, f"--include-classname={IN_KAFKA_CONNECT}", least=12, defines=[plugin_path])
 
 

@@ -21,6 +21,8 @@ from labkit.stack.base import Report
 LOCK_FILE = Path(__file__).with_name("artifacts.toml")
 RUNTIME_GROUPS = ("kafka", "debezium", "ecj")
 """What every lab needs. ``debezium-server`` is fetched on request; ``junit`` is for the project's own tests."""
+CONNECTOR = "debezium-connector-postgres"
+"""Debezium's folder for it, in its archive and in its images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ class ArtifactCache:
         """Unpack the Debezium connector once.
 
         Returns:
-            The folder for Connect's ``plugin.path``.
+            The folder of the connector's jars. The folder that it is in is one for Connect's ``plugin.path``.
         """
         (archive,) = self.paths("debezium")
         plugins = self.folder / "plugins" / archive.name.removesuffix(".tar.gz")
@@ -196,4 +198,4 @@ class ArtifactCache:
             except OSError:
                 # Another start was quicker; its copy is the same.
                 shutil.rmtree(staging)
-        return plugins
+        return plugins / CONNECTOR

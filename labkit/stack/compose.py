@@ -13,7 +13,6 @@ from pathlib import Path
 from filelock import FileLock
 from python_on_whales import Container, DockerClient, DockerException
 
-from labkit.capture.java_plugins import build_plugins
 from labkit.errors import LabError
 from labkit.settings import (
     CAPTURE_ROUTES,
@@ -25,12 +24,11 @@ from labkit.settings import (
     load_endpoints,
     write_endpoints,
 )
-from labkit.stack import debezium_server, docker, health
+from labkit.stack import debezium_server, docker, health, plugins
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.compose_environment import COMPOSE_FILE, SAMPLE, environment_file, write_environment
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
-from labkit.stack.java import JAVA
 from labkit.stack.keeper import Keeper, scorer_programs
 from labkit.stack.ports import choose_port, free_port, held_by_other_labs
 
@@ -110,10 +108,10 @@ class ComposeStack:
         with one_at_a_time(self.settings, report):
             client = self._client()
             self._refuse_foreign_volume(client)
-            plugins = self._build_plugins(report)
+            folder = self._build_plugins(report)
             # A port that is free is taken only once its server listens: another lab must not choose meanwhile.
             with FileLock(self.settings.cache_dir / "ports.lock"):
-                endpoints = self._start_servers(client, plugins, report)
+                endpoints = self._start_servers(client, folder, report)
                 health.wait(endpoints, self.settings.start_timeout_s, self.log, report)
                 # While it runs, other labs leave this one's ports alone.
                 if not self._keeper.running:
@@ -227,17 +225,14 @@ class ComposeStack:
     def _build_plugins(self, report: Report) -> Path:
         """Compile our plugins for Kafka Connect; return the folder that holds their jar alone."""
         cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
-        cache.fetch(["kafka", "ecj"], report=report)
-        (ecj,) = cache.paths("ecj")
-        with FileLock(cache.folder / "fetch.lock"):
-            jar = build_plugins(cache.paths("kafka"), ecj, JAVA, cache.folder / "plugins/labkit/labkit-plugins.jar")
-        return jar.parent
+        cache.fetch(plugins.NEEDED, report=report)
+        return plugins.alone(cache).parent
 
-    def _start_servers(self, client: DockerClient, plugins: Path, report: Report) -> Endpoints:
+    def _start_servers(self, client: DockerClient, folder: Path, report: Report) -> Endpoints:
         refused: set[int] = set()
         for attempt in range(1, TRIES + 1):
             endpoints = self._choose_endpoints(client, refused, report)
-            environment = write_environment(self.settings, endpoints, plugins)
+            environment = write_environment(self.settings, endpoints, folder)
             client.client_config.compose_env_files = [environment]
             try:
                 self._start_containers(client, report)

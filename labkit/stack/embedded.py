@@ -7,7 +7,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from labkit.capture.java_plugins import build_plugins
 from labkit.settings import (
     CDC_SCORER,
     SCORER,
@@ -19,17 +18,16 @@ from labkit.settings import (
     load_endpoints,
     write_endpoints,
 )
-from labkit.stack import debezium_server, health, kafka, postgres
+from labkit.stack import debezium_server, health, kafka, plugins, postgres
 from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.base import Report, ServiceStatus
 from labkit.stack.home import kept_password, one_at_a_time, prepare_home
-from labkit.stack.java import JAVA, prepare_sharing
+from labkit.stack.java import prepare_sharing
 from labkit.stack.keeper import Keeper, Program, scorer_programs
 from labkit.stack.ports import choose_port, free_port, held_by_other_labs
 
 SERVERS = ("postgres", "kafka", "connect")
 """Started together, without Connect where Debezium Server captures. The rest starts once there is something for it."""
-PLUGINS_JAR = "labkit-plugins.jar"
 
 
 class EmbeddedStack:
@@ -114,40 +112,32 @@ class EmbeddedStack:
         endpoints_file(self.settings).unlink(missing_ok=True)
 
     def _start(self, report: Report) -> Endpoints:
-        classpath, plugins = self._prepare_jars(report)
-        servers = self._prepare_servers(plugins, report) if self._capture == "server" else []
+        classpath, plugin = self._prepare_jars(report)
+        servers = self._prepare_servers(plugin, report) if self._capture == "server" else []
         # A port that is free is taken only once its server listens: another lab of this user must not choose meanwhile.
         with FileLock(self.settings.cache_dir / "ports.lock"):
-            endpoints = self._start_servers(classpath, plugins, servers, report)
+            endpoints = self._start_servers(classpath, plugin, servers, report)
             health.wait(endpoints, self.settings.start_timeout_s, self.log, report)
         return endpoints
 
-    def _prepare_jars(self, report: Report) -> tuple[list[Path], list[Path]]:
-        """Fetch, unpack and compile what is missing; return Kafka's jars, and the folders of Connect's plugins."""
+    def _prepare_jars(self, report: Report) -> tuple[list[Path], Path]:
+        """Fetch, unpack and compile what is missing; return Kafka's jars, and our plugins' beside Debezium's."""
         cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
         cache.fetch(report=report)
         classpath = cache.paths("kafka")
-        (ecj,) = cache.paths("ecj")
+        plugin = plugins.beside_debezium(cache)
         with FileLock(cache.folder / "fetch.lock"):
-            debezium = cache.unpack_plugin()
-            own = cache.folder / "plugins" / "labkit"
-            build_plugins(classpath, ecj, JAVA, own / PLUGINS_JAR)
             prepare_sharing(self.settings)
-        return classpath, [debezium, own]
+        return classpath, plugin
 
-    def _prepare_servers(self, plugins: list[Path], report: Report) -> list[Program]:
+    def _prepare_servers(self, plugin: Path, report: Report) -> list[Program]:
         cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
-        # Our plugins' jar is the newest of the folders that Connect looks into.
-        return debezium_server.programs(
-            self.settings, [*debezium_server.prepare(cache, report), plugins[-1] / PLUGINS_JAR]
-        )
+        return debezium_server.programs(self.settings, [*debezium_server.prepare(cache, report), plugin])
 
-    def _start_servers(
-        self, classpath: list[Path], plugins: list[Path], servers: list[Program], report: Report
-    ) -> Endpoints:
+    def _start_servers(self, classpath: list[Path], plugin: Path, servers: list[Program], report: Report) -> Endpoints:
         where = postgres.place(self.settings)
         endpoints = self._choose_endpoints(report)
-        kafka.write_config(self.settings, endpoints, plugins)
+        kafka.write_config(self.settings, endpoints, plugin.parent.parent)
         if not (where.data / "PG_VERSION").is_file():
             report("servers: making the database cluster and Kafka's storage")
         with ThreadPoolExecutor(2) as pool:

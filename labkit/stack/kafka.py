@@ -84,8 +84,14 @@ LOG4J = """\
 """
 
 
-def write_config(settings: Settings, endpoints: Endpoints, plugins: Sequence[Path]) -> None:
-    """Write broker.properties, connect.properties and log4j2.xml into the lab's folder."""
+def write_config(settings: Settings, endpoints: Endpoints, plugins: Path) -> None:
+    """Write broker.properties, connect.properties and log4j2.xml into the lab's folder.
+
+    Args:
+        settings: The lab's.
+        endpoints: Where the servers are to answer.
+        plugins: Folder of Connect's plugins, each in a folder of its own.
+    """
     folder = settings.home / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "broker.properties").write_text(
@@ -101,7 +107,7 @@ def write_config(settings: Settings, endpoints: Endpoints, plugins: Sequence[Pat
             kafka=endpoints.kafka,
             connect=endpoints.connect,
             host=LOOPBACK,
-            plugins=",".join(str(path) for path in plugins),
+            plugins=plugins,
         )
     )
     (folder / "log4j2.xml").write_text(LOG4J)

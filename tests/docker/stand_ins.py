@@ -120,7 +120,7 @@ def _images(base: str) -> list[Image]:
     )
     log = {"log4j2.xml": HERE / "log4j2.xml"}
     broker = Image(names["kafka"], _own("kafka") | log, (java.digest,))
-    debezium = cache.unpack_plugin()
+    debezium = cache.unpack_plugin().parent
     connect = Image(names["connect"], _own("connect") | log | {"debezium": debezium}, (java.digest, debezium.name))
     servers = debezium_server.prepare(cache, print)
     layout = {f"server/{name}": path for name, path in zip(debezium_server.needed(), servers, strict=True)}
