@@ -37,7 +37,7 @@ def debezium(java_artifacts: JavaArtifacts, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def api(java_artifacts: JavaArtifacts, debezium: Path) -> list[Path]:
-    """What every Kafka Connect gives a plugin; its runtime, which the store for Debezium Server extends; and Debezium."""
+    """What every Kafka Connect gives a plugin; its runtime, which a store of ours extends; and Debezium."""
     names = ("connect-api-", "kafka-clients-", "slf4j-api-", "connect-runtime-", "connect-json-")
     jars = [jar for jar in java_artifacts("connect") if jar.name.startswith(names)]
     assert len(jars) == len(names)
