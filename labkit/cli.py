@@ -26,7 +26,7 @@ from labkit.engines.place import check_no_place
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.ledger import Fault
-from labkit.model.lean_keras import leave_out_unused
+from labkit.model.lean_keras import lean_imports
 from labkit.settings import HTTP_SCORER, LOOPBACK, SCORER, CaptureName, StackName, load_settings
 
 app = typer.Typer(
@@ -231,12 +231,12 @@ def score(
 def _score_http(the_lab: Lab, stop: threading.Event) -> None:
     if HTTP_SCORER not in the_lab.endpoints.server_ports:
         raise LabError("changes are posted by Debezium Server only", "labkit up --capture server")
-    leave_out_unused()
-    from labkit.capturing import webhook_secret
-    from labkit.database.prediction_table import PredictionTable
-    from labkit.model.http_scorer import HttpScorer, serve
-    from labkit.model.inference import single_thread
-    from labkit.model.store import ModelStore
+    with lean_imports():
+        from labkit.capturing import webhook_secret
+        from labkit.database.prediction_table import PredictionTable
+        from labkit.model.http_scorer import HttpScorer, serve
+        from labkit.model.inference import single_thread
+        from labkit.model.store import ModelStore
 
     single_thread()
     scorer = HttpScorer(ModelStore(the_lab.settings.home / "models"), PredictionTable(the_lab.endpoints))
@@ -245,11 +245,11 @@ def _score_http(the_lab: Lab, stop: threading.Event) -> None:
 
 
 def _score_here(the_lab: Lab, stop: threading.Event) -> None:
-    leave_out_unused()
-    from labkit.model.checkpoint import CheckpointFile
-    from labkit.model.inference import single_thread
-    from labkit.model.scorer import Scorer
-    from labkit.model.store import ModelStore
+    with lean_imports():
+        from labkit.model.checkpoint import CheckpointFile
+        from labkit.model.inference import single_thread
+        from labkit.model.scorer import Scorer
+        from labkit.model.store import ModelStore
 
     single_thread()
     home = the_lab.settings.home

@@ -75,11 +75,12 @@ def test_the_talks_route_is_the_configuration_that_the_talk_printed() -> None:
     )
 
 
-def test_csv_route_only_adds_to_the_talks() -> None:
+def test_csv_route_adds_to_the_talks_and_has_a_connector_that_rests() -> None:
     talk, csv = (load_config(route, ENDPOINTS, SETTINGS) for route in ("talk", "csv"))
     differing = {option for option, value in talk.config.items() if csv.config[option] != value}
     assert csv.name == talk.name
-    assert differing == {"database.user", "database.password"}
+    assert differing == {"database.user", "database.password", "connector.class"}
+    assert csv.config["connector.class"] == "labkit.connect.CalmPostgresConnector"
 
 
 @pytest.mark.parametrize(("route", "prefix"), [("csv", CSV_PREFIX), ("bytes", BYTES_PREFIX)])

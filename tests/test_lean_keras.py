@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 CODE = """
-import sys
-from labkit.model.lean_keras import UNUSED, leave_out_unused
-if {lean}:
-    leave_out_unused()
-import labkit.model.scorer, labkit.model.http_scorer
+import contextlib, gc, sys
+from labkit.model.lean_keras import UNUSED, lean_imports
+with lean_imports() if {lean} else contextlib.nullcontext():
+    import labkit.model.scorer, labkit.model.http_scorer
+assert gc.isenabled()
 from labkit.model.network import build_network
 build_network(seed=1).save(sys.argv[1])
 print([name for name in UNUSED if sys.modules.get(name)])
