@@ -56,9 +56,10 @@ def main(
         lab.up(lambda line: typer.echo(line, err=True))
         lab.load_digits()
         lab.capture()
-        for _ in range(rounds):
-            for name, connector_class in CONNECTORS.items():
-                capture_by(lab, connector_class)
+        for turn in range(rounds):
+            names = list(CONNECTORS) if turn % 2 == 0 else list(reversed(CONNECTORS))
+            for name in names:
+                capture_by(lab, CONNECTORS[name])
                 time.sleep(SETTLE_S)
                 before, began = processor_s(lab), time.monotonic()
                 time.sleep(seconds)

@@ -23,7 +23,7 @@ from labkit.capture.event import ChangeEvent
 from labkit.digits import load_digits
 from labkit.model.live_view import LiveView
 from labkit.model.prediction_records import read_predictions
-from labkit.settings import CAPTURE_ROUTES, PREDICTIONS_TOPIC, TEST_TABLE, load_settings, table_topic
+from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE, load_settings, table_topic
 from labkit.stream.events import decode_event
 from labkit.stream.reading import read_to_present_end
 from tests.accounts import balanced, score_since_reset
@@ -78,17 +78,6 @@ def test_relabelling_moves_the_running_score(scoring_lab: Lab) -> None:
     assert wrong.accuracy != right.accuracy
     lab.delete(row_id)
     assert balanced(lab).counted == right.counted - 1
-
-
-def test_each_slot_follows_what_kafka_has(scoring_lab: Lab) -> None:
-    with psycopg.connect(scoring_lab.endpoints.postgres, autocommit=True) as connection:
-        (before,) = connection.execute("SELECT pg_current_wal_lsn()").fetchone() or (None,)
-        scoring_lab.insert(DIGIT, 3)
-        slots = [load_config(route, scoring_lab.endpoints, scoring_lab.settings).slot for route in CAPTURE_ROUTES]
-        behind = "SELECT slot_name FROM pg_replication_slots WHERE slot_name = ANY(%s) AND confirmed_flush_lsn <= %s"
-        scoring_lab.wait_until(
-            lambda: connection.execute(behind, [slots, before]).fetchall() == [], "each slot is behind the row", 30
-        )
 
 
 def test_the_live_view_agrees_with_the_ledger(scoring_lab: Lab) -> None:

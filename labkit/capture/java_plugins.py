@@ -15,7 +15,7 @@ SOURCES = Path(__file__).with_name("java") / "src" / "main"
 RELEASE = "17"
 """Java release of the class files, so that Kafka Connect on Java 17 can load them, too."""
 FINGERPRINT = "META-INF/sources.sha256"
-"""Entry of the jar that says which sources it was made of."""
+"""Entry of the jar that says what it was made of: our sources, and the names of the jars they extend."""
 # A zip cannot tell times before 1980; a fixed time makes the same sources give the same jar, byte for byte.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 UNIX = 3
@@ -24,13 +24,13 @@ QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 def build_plugins(classpath: Sequence[Path], ecj: Path, java: Path, out: Path, *, sources: Path = SOURCES) -> Path:
-    """Compile the plugins and pack them into a jar, unless the jar in place was made of the same sources.
+    """Compile the plugins and pack them into a jar, unless the jar in place was made of the same with the same jars.
 
     The jar appears whole or not at all, so a reader never meets half of it. Where the sources do not compile, the jar
     in place stays.
 
     Args:
-        classpath: Jars with Kafka Connect's API, Kafka's clients and SLF4J.
+        classpath: Jars of Kafka Connect, with its runtime, and of Debezium's connector.
         ecj: The Eclipse compiler's jar.
         java: The java program to run it with.
         out: The jar to write; its folder is made when needed.
@@ -42,7 +42,7 @@ def build_plugins(classpath: Sequence[Path], ecj: Path, java: Path, out: Path, *
     Raises:
         LabError: The compiler cannot be run, or the sources do not compile.
     """
-    fingerprint = _fingerprint(sources)
+    fingerprint = _fingerprint(sources, classpath)
     if _fingerprint_of_jar(out) == fingerprint:
         return out
     with tempfile.TemporaryDirectory() as folder:
@@ -107,8 +107,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _fingerprint(folder: Path) -> str:
+def _fingerprint(folder: Path, classpath: Sequence[Path]) -> str:
     digest = hashlib.sha256(RELEASE.encode())
+    for jar in classpath:
+        digest.update(jar.name.encode() + b"\0")
     for path in _files(folder):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())

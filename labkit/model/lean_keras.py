@@ -11,16 +11,18 @@ UNUSED = ("matplotlib", "sklearn")
 
 @contextmanager
 def lean_imports() -> Generator[None]:
-    """Have Keras go without matplotlib and scikit-learn, for the whole process; for the first import of Keras.
+    """Have Keras go without matplotlib and scikit-learn, for the whole process. Keras must not have been imported yet.
 
     It imports them where it finds them, which is a third of the time that a scorer takes to start, and 80 MB of its
-    memory. None in ``sys.modules`` tells an import that there is no such package. And Python looks for garbage again
-    and again among the thousands of modules that come in, of which none is: a seventh of what is left of the time.
+    memory. None in ``sys.modules`` tells an import that there is no such package. Of what is left Python spends a
+    seventh on looking for garbage among the thousands of new modules, again and again: meanwhile it does not look.
     """
     modules: Any = sys.modules
     modules.update(dict.fromkeys(UNUSED))
+    collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()

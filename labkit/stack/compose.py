@@ -225,7 +225,7 @@ class ComposeStack:
     def _build_plugins(self, report: Report) -> Path:
         """Compile our plugins for Kafka Connect; return the folder that holds their jar alone."""
         cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
-        cache.fetch(plugins.NEEDED, report=report)
+        cache.fetch(report=report)
         return plugins.alone(cache).parent
 
     def _start_servers(self, client: DockerClient, folder: Path, report: Report) -> Endpoints:

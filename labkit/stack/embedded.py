@@ -112,32 +112,33 @@ class EmbeddedStack:
         endpoints_file(self.settings).unlink(missing_ok=True)
 
     def _start(self, report: Report) -> Endpoints:
-        classpath, plugin = self._prepare_jars(report)
-        servers = self._prepare_servers(plugin, report) if self._capture == "server" else []
+        classpath, jar = self._prepare_jars(report)
+        servers = self._prepare_servers(jar, report) if self._capture == "server" else []
         # A port that is free is taken only once its server listens: another lab of this user must not choose meanwhile.
         with FileLock(self.settings.cache_dir / "ports.lock"):
-            endpoints = self._start_servers(classpath, plugin, servers, report)
+            endpoints = self._start_servers(classpath, jar, servers, report)
             health.wait(endpoints, self.settings.start_timeout_s, self.log, report)
         return endpoints
 
     def _prepare_jars(self, report: Report) -> tuple[list[Path], Path]:
-        """Fetch, unpack and compile what is missing; return Kafka's jars, and our plugins' beside Debezium's."""
+        """Fetch, unpack and compile what is missing; return Kafka's jars, and that of our plugins."""
         cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
         cache.fetch(report=report)
         classpath = cache.paths("kafka")
-        plugin = plugins.beside_debezium(cache)
+        jar = plugins.beside_debezium(cache)
         with FileLock(cache.folder / "fetch.lock"):
             prepare_sharing(self.settings)
-        return classpath, plugin
+        return classpath, jar
 
-    def _prepare_servers(self, plugin: Path, report: Report) -> list[Program]:
+    def _prepare_servers(self, jar: Path, report: Report) -> list[Program]:
         cache = ArtifactCache(self.settings.cache_dir, mirror=self.settings.mirror)
-        return debezium_server.programs(self.settings, [*debezium_server.prepare(cache, report), plugin])
+        return debezium_server.programs(self.settings, [*debezium_server.prepare(cache, report), jar])
 
-    def _start_servers(self, classpath: list[Path], plugin: Path, servers: list[Program], report: Report) -> Endpoints:
+    def _start_servers(self, classpath: list[Path], jar: Path, servers: list[Program], report: Report) -> Endpoints:
         where = postgres.place(self.settings)
         endpoints = self._choose_endpoints(report)
-        kafka.write_config(self.settings, endpoints, plugin.parent.parent)
+        plugin = jar.parent
+        kafka.write_config(self.settings, endpoints, plugin.parent)
         if not (where.data / "PG_VERSION").is_file():
             report("servers: making the database cluster and Kafka's storage")
         with ThreadPoolExecutor(2) as pool:

@@ -1,4 +1,4 @@
-"""Our Java plugins, compiled against the very Kafka and Debezium that load them."""
+"""Our Java plugins, compiled with the jars of Kafka and of Debezium's connector that a lab runs."""
 
 from pathlib import Path
 
@@ -9,12 +9,13 @@ from labkit.stack.artifacts import ArtifactCache
 from labkit.stack.java import JAVA
 
 PLUGINS_JAR = "labkit-plugins.jar"
-NEEDED = ("kafka", "debezium", "ecj")
-"""Artifacts to be fetched before."""
 
 
 def alone(cache: ArtifactCache) -> Path:
-    """Build the jar in a folder that holds nothing else, as images are made of; return the jar."""
+    """Build the jar in a folder that holds nothing else, as images are made of; return the jar.
+
+    What every lab needs must have been fetched.
+    """
     with FileLock(cache.folder / "fetch.lock"):
         return _build(cache, cache.unpack_plugin(), cache.folder / "plugins" / "labkit")
 
@@ -22,7 +23,8 @@ def alone(cache: ArtifactCache) -> Path:
 def beside_debezium(cache: ArtifactCache) -> Path:
     """Build the jar in the folder of Debezium's connector; return the jar.
 
-    Connect shuts each plugin's classes off from those of others, and ours extend Debezium's.
+    Connect shuts each plugin's classes off from those of others, and ours extend Debezium's. What every lab needs must
+    have been fetched.
     """
     with FileLock(cache.folder / "fetch.lock"):
         connector = cache.unpack_plugin()

@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 from labkit.settings import CHECKOUT, load_settings
 from labkit.stack import debezium_server
 from labkit.stack.artifacts import ArtifactCache
+from labkit.stack.plugins import PLUGINS_JAR
 from tests.docker.engine import release, run
 
 HERE = Path(__file__).parent
@@ -159,7 +160,9 @@ def _build(image: Image, environment: Mapping[str, str]) -> None:
             target = Path(work, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target, symlinks=True, copy_function=_link)
+                # A lab has put our jar among Debezium's: into an image it comes by the compose file alone.
+                ours = shutil.ignore_patterns(PLUGINS_JAR)
+                shutil.copytree(source, target, symlinks=True, ignore=ours, copy_function=_link)
             else:
                 _link(str(source), str(target))
         run(

@@ -2,14 +2,15 @@ package labkit.connect;
 
 import java.util.List;
 import java.util.UUID;
+import java.util.concurrent.TimeUnit;
 
 import io.debezium.config.CommonConnectorConfig;
 import io.debezium.config.Configuration;
+import io.debezium.connector.postgresql.PostgresConnector;
 import io.debezium.connector.postgresql.PostgresConnectorTask;
 import io.debezium.connector.postgresql.PostgresOffsetContext;
 import io.debezium.connector.postgresql.PostgresPartition;
 import io.debezium.pipeline.ChangeEventSourceCoordinator;
-import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.connect.source.SourceRecord;
 
 /**
@@ -18,28 +19,33 @@ import org.apache.kafka.connect.source.SourceRecord;
  *
  * <p>With exactly-once source support Kafka Connect says "committed" after every poll, also after one that brought
  * nothing. Each time Debezium's task reads the offsets topic to its end, so as to confirm to the replication slot what
- * is safely there. Here it does so once a second, and only where there are more records. Nothing is confirmed that
- * Debezium would not confirm, it is only later: PostgreSQL keeps up to a second's more of its log.
+ * is safely there. Here it does so at most once a second. Nothing is confirmed that Debezium would not confirm, it is
+ * only later: PostgreSQL keeps a second's or two more of its log.
  *
  * <p>And of each wait for the next event Debezium's queue spends the last millisecond awake, as it counts what is left
- * of it in whole ones. Here it is asked only once there is an event.
+ * of it in whole ones. Here it is asked only once there is an event, or half a second later.
  */
 public class CalmPostgresTask extends PostgresConnectorTask {
 
-    private static final long CONFIRM_MS = 1000;
+    private static final long CONFIRM_NANOS = TimeUnit.SECONDS.toNanos(1);
     /** Debezium's queue is asked as often in any case: it also tells what went wrong. */
     private static final long WAIT_MS = 500;
 
-    private final Pace pace = new Pace(CONFIRM_MS);
+    // Debezium Server starts and polls a task on different threads.
     private volatile WakingQueue<?> queue;
+    private volatile boolean mayConfirm;
+    private volatile long confirmedNanos;
 
     @Override
     public ChangeEventSourceCoordinator<PostgresPartition, PostgresOffsetContext> start(Configuration config) {
         String key = UUID.randomUUID().toString();
         Configuration ours = config.edit()
+                // Debezium chooses its queries for the snapshot by this very name.
+                .with(CommonConnectorConfig.CONNECTOR_CLASS, PostgresConnector.class.getName())
                 .with(CommonConnectorConfig.QUEUE_PROVIDER_TYPE, WakingQueue.NAME)
                 .with(WakingQueue.KEY, key)
                 .build();
+        confirmedNanos = System.nanoTime() - CONFIRM_NANOS;
         try {
             return super.start(ours);
         } finally {
@@ -48,21 +54,19 @@ public class CalmPostgresTask extends PostgresConnectorTask {
     }
 
     @Override
+    public void commit() {
+        mayConfirm = true;
+    }
+
+    @Override
     public List<SourceRecord> doPoll() throws InterruptedException {
+        long now = System.nanoTime();
+        if (mayConfirm && now - confirmedNanos >= CONFIRM_NANOS) {
+            mayConfirm = false;
+            confirmedNanos = now;
+            performCommit();
+        }
         queue.await(WAIT_MS);
         return super.doPoll();
-    }
-
-    @Override
-    public void commitRecord(SourceRecord record, RecordMetadata metadata) throws InterruptedException {
-        super.commitRecord(record, metadata);
-        pace.gotFurther();
-    }
-
-    @Override
-    public void commit() throws InterruptedException {
-        if (pace.isDue(System.nanoTime())) {
-            super.commit();
-        }
     }
 }
