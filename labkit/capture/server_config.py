@@ -56,7 +56,8 @@ POSITIONS_TOPIC = "connect-offsets"
 PASSWORD_VARIABLE = "LABKIT_CAPTURE_PASSWORD"
 """Where docker-compose.yml puts the password."""
 FLUSH_MS = 0
-"""After every batch: what was delivered after the last flush is delivered again when the process was killed."""
+"""After every batch: what was delivered after the last flush is delivered again when the process was killed. The slot
+is told up to a second later, see CalmPostgresTask.java."""
 
 
 def kafka_properties(connector: ConnectorConfig, kafka: str, port: int, host: str = "127.0.0.1") -> dict[str, str]:
