@@ -13,6 +13,7 @@ committed in PostgreSQL, whenever Flink gets to see it.
 
 import logging
 import threading
+from contextlib import closing
 
 from pyflink.table import StreamTableEnvironment
 
@@ -126,13 +127,10 @@ def run(options: CountOptions, stop: threading.Event) -> None:
     queries = tables.create_statement_set()
     queries.add_insert_sql(COUNT_LABELS)
     queries.add_insert_sql(COUNT_CHANGES)
-    lag = Lag(options.servers, group, dict.fromkeys(offset_range(options.servers, options.topic), 0))
-    try:
+    with closing(Lag(options.servers, group, dict.fromkeys(offset_range(options.servers, options.topic), 0))) as lag:
         client = queries.execute().get_job_client()
         log.info("counting on Flink at %s%s", options.place.master, f", from {state}" if state else "")
         run_until_told(client, folder, stop, tell=lambda: tell_progress(options, lag))
-    finally:
-        lag.close()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from kafka.structs import TopicPartition
@@ -132,13 +133,10 @@ def run(options: IrisOptions, stop: threading.Event) -> None:
         .key_by(lambda _: 0, Types.INT())
         .process(LearnIris(options), Types.ROW_NAMED(["value", "topic"], [Types.STRING(), Types.STRING()]))
     )
-    lag = Lag(options.servers, GROUP, {TopicPartition(topic, 0): 0 for topic in SOURCES})
-    try:
+    with closing(Lag(options.servers, GROUP, {TopicPartition(topic, 0): 0 for topic in SOURCES})) as lag:
         client = tables.from_data_stream(results).execute_insert("results").get_job_client()
         log.info("learning on Flink at %s%s", options.place.master, f", from {state}" if state else "")
         run_until_told(client, folder, stop, tell=lambda: tell_progress(options, lag))
-    finally:
-        lag.close()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 
 from kafka.structs import TopicPartition
 from pyflink.table import DataTypes, StreamTableEnvironment
@@ -106,8 +107,7 @@ def run(options: JobOptions, stop: threading.Event) -> None:
     names = f"{TRANSACTIONS}{time.time_ns() // 1_000_000}"
     tables.execute_sql(PREDICTIONS.format(topic=PREDICTIONS_TOPIC, servers=options.servers, transactions=names))
     tables.create_temporary_function("score", udtf(Score(options.models), result_types=[DataTypes.BYTES()]))
-    lag = Lag(options.servers, GROUP, positions)
-    try:
+    with closing(Lag(options.servers, GROUP, positions)) as lag:
         client = tables.execute_sql(INSERT).get_job_client()
         log.info("scoring on Flink at %s%s", options.place.master, f", from {savepoint}" if savepoint else "")
         run_until_told(
@@ -117,8 +117,6 @@ def run(options: JobOptions, stop: threading.Event) -> None:
             tell=lambda: tell_progress(options, lag),
             reached=lambda: _by_partition(resume_positions(options.servers)),
         )
-    finally:
-        lag.close()
 
 
 def _by_partition(positions: Mapping[TopicPartition, int]) -> dict[str, int]:
