@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from labkit.digits import Digits, check_label, check_pixels, load_digits, render_strokes
+from labkit.digits import Digits, check_label, check_pixels, load_digits, load_kept_digits, render_strokes
 from labkit.digits.augment import augment
 from labkit.digits.mnist_format import to_mnist_format
 from labkit.digits.printed import FONTS, load_printed
@@ -20,6 +20,7 @@ from labkit.digits.thinning import centre_lines
 from labkit.errors import LabError
 from labkit.model.network import build_network
 from labkit.model.training import BATCH_SIZE, EPOCHS
+from labkit.settings import load_settings
 from tests.hands import HANDS, MAX_POINTS, drawn_digits
 
 MIDDLE = (13.5, 13.5)
@@ -284,8 +285,8 @@ def test_printed_digits_are_of_every_font_and_class_and_all_different() -> None:
 
 @functools.cache
 def training_digits() -> Digits:
-    """What a lab trains with; it takes seconds to make."""
-    return load_digits("bundled", "train")
+    """What a lab trains with, as a lab gets it: it takes seconds to make."""
+    return load_kept_digits(load_settings().cache_dir / "digits", "bundled", "train")
 
 
 def test_printed_digits_are_only_in_the_default_training_digits() -> None:

@@ -23,8 +23,6 @@ from tornado.websocket import websocket_connect
 from labkit.lab import Lab
 from labkit.settings import Settings
 
-pytestmark = pytest.mark.beside
-
 
 def start(home: Path, output: Path) -> subprocess.Popen[bytes]:
     """`labkit lab` as the foreground job of a terminal of its own, whose keys reach JupyterLab, too."""
