@@ -57,7 +57,7 @@ def main(
         lab.load_digits()
         lab.capture()
         for turn in range(rounds):
-            names = list(CONNECTORS) if turn % 2 == 0 else list(reversed(CONNECTORS))
+            names = list(CONNECTORS)[:: 1 if turn % 2 == 0 else -1]
             for name in names:
                 capture_by(lab, CONNECTORS[name])
                 time.sleep(SETTLE_S)
