@@ -54,7 +54,7 @@ def main(
     found: dict[str, list[float]] = {name: [] for name in CONNECTORS}
     try:
         lab.up(lambda line: typer.echo(line, err=True))
-        lab.load_digits()
+        lab.load_digits(report=lambda line: typer.echo(line, err=True))
         lab.capture()
         for turn in range(rounds):
             names = list(CONNECTORS)[:: 1 if turn % 2 == 0 else -1]
