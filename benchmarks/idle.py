@@ -12,10 +12,9 @@ import time
 from collections.abc import Mapping
 from typing import Annotated
 
-import psutil
 import typer
 
-from benchmarks.start import summary
+from benchmarks.start import processor_s, summary
 from labkit import Lab
 from labkit.capture.configs import ConnectorConfig, load_config
 from labkit.settings import CAPTURE_ROUTES, load_settings
@@ -34,13 +33,6 @@ def capture_by(lab: Lab, connector_class: str) -> None:
         connector = load_config(route, lab.endpoints, lab.settings)
         config = connector.config | {"connector.class": connector_class}
         lab.connect.register(ConnectorConfig(connector.name, config))
-
-
-def processor_s(lab: Lab) -> float:
-    """Processor seconds that Kafka and Connect have taken so far."""
-    pids = [status.pid for status in lab.stack.status() if status.name in ("kafka", "connect") and status.pid]
-    times = [psutil.Process(pid).cpu_times() for pid in pids]
-    return sum(time.user + time.system for time in times)
 
 
 def main(

@@ -28,9 +28,14 @@ def started(lab: Lab) -> tuple[float, float]:
     began = time.monotonic()
     lab.up(lambda _: None)
     took = time.monotonic() - began
+    return took, processor_s(lab)
+
+
+def processor_s(lab: Lab) -> float:
+    """Processor seconds that the servers in Java have taken so far: Kafka, and what captures."""
     pids = [status.pid for status in lab.stack.status() if status.name != "postgres" and status.pid]
     times = [process.cpu_times() for process in map(psutil.Process, pids) if "java" in process.name()]
-    return took, sum(time.user + time.system for time in times)
+    return sum(time.user + time.system for time in times)
 
 
 def summary(values: list[float]) -> dict[str, float]:

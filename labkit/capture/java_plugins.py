@@ -24,7 +24,7 @@ QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 def build_plugins(classpath: Sequence[Path], ecj: Path, java: Path, out: Path, *, sources: Path = SOURCES) -> Path:
-    """Compile the plugins and pack them into a jar, unless the jar in place was made of the same with the same jars.
+    """Compile the plugins and pack them into a jar, unless the jar in place was made of the same sources and jars.
 
     The jar appears whole or not at all, so a reader never meets half of it. Where the sources do not compile, the jar
     in place stays.

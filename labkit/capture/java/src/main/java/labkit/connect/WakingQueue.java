@@ -5,8 +5,6 @@ import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 
 import io.debezium.connector.base.QueueProvider;
 
@@ -26,8 +24,6 @@ public class WakingQueue<T> implements QueueProvider<T> {
     private static final Map<String, WakingQueue<?>> BY_KEY = new ConcurrentHashMap<>();
 
     private final Queue<T> events = new ArrayDeque<>();
-    private final ReentrantLock lock = new ReentrantLock();
-    private final Condition cameIn = lock.newCondition();
 
     /** The queue that was made of a configuration with this key; the next call finds it no more. */
     static WakingQueue<?> take(String key) {
@@ -47,46 +43,28 @@ public class WakingQueue<T> implements QueueProvider<T> {
     }
 
     /** Wait until there is an event, or until the time is over. */
-    void await(long timeoutMs) throws InterruptedException {
-        lock.lockInterruptibly();
-        try {
-            long leftNanos = TimeUnit.MILLISECONDS.toNanos(timeoutMs);
-            while (events.isEmpty() && leftNanos > 0) {
-                leftNanos = cameIn.awaitNanos(leftNanos);
-            }
-        } finally {
-            lock.unlock();
+    synchronized void await(long timeoutMs) throws InterruptedException {
+        long leftNanos = TimeUnit.MILLISECONDS.toNanos(timeoutMs);
+        long endNanos = System.nanoTime() + leftNanos;
+        while (events.isEmpty() && leftNanos > 0) {
+            TimeUnit.NANOSECONDS.timedWait(this, leftNanos);
+            leftNanos = endNanos - System.nanoTime();
         }
     }
 
     @Override
-    public void enqueue(T event) {
-        lock.lock();
-        try {
-            events.add(event);
-            cameIn.signalAll();
-        } finally {
-            lock.unlock();
-        }
+    public synchronized void enqueue(T event) {
+        events.add(event);
+        notifyAll();
     }
 
     @Override
-    public T poll() {
-        lock.lock();
-        try {
-            return events.poll();
-        } finally {
-            lock.unlock();
-        }
+    public synchronized T poll() {
+        return events.poll();
     }
 
     @Override
-    public int size() {
-        lock.lock();
-        try {
-            return events.size();
-        } finally {
-            lock.unlock();
-        }
+    public synchronized int size() {
+        return events.size();
     }
 }

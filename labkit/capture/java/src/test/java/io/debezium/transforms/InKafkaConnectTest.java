@@ -35,8 +35,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * The jar as Kafka Connect finds, configures and chains it, behind Debezium's own ExtractNewRecordState. The system
- * property {@code plugin.path} names the folder of both, as a worker's configuration does; neither may be on the class path, where
- * a worker has them neither.
+ * property {@code plugin.path} names the folder of both, as a worker's configuration does; neither may be on the class
+ * path, where a worker has them neither.
  */
 class InKafkaConnectTest {
 
