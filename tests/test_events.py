@@ -9,7 +9,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labkit.capture.event import ChangeEvent
 from labkit.errors import LabError
-from labkit.model.prediction import Prediction
+from labkit.model.prediction import Prediction, recorded
 from labkit.model.prediction_records import decode_prediction, encode_prediction
 from labkit.stream.events import NotADigitError, decode_event
 
@@ -145,8 +145,9 @@ def test_prediction_comes_back_as_it_was_recorded(prediction: Prediction) -> Non
 
 
 def test_probabilities_are_recorded_with_four_decimals() -> None:
-    exact = replace(PREDICTION, probabilities=(1 / 3, 2 / 3, *[0.0] * 8))
-    record = make_record(encode_prediction(exact), topic="predictions")
+    (probabilities,) = recorded([[1 / 3, 2 / 3, *[0.0] * 8]])
+    record = make_record(encode_prediction(replace(PREDICTION, probabilities=probabilities)), topic="predictions")
+    assert b"[0.3333,0.6667,0.0," in record.value
     assert decode_prediction(record).probabilities == (0.3333, 0.6667, *[0.0] * 8)
 
 

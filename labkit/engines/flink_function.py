@@ -14,10 +14,10 @@ from pyflink.table.udf import TableFunction
 
 from labkit.engines.envelope import decode_envelope
 from labkit.engines.flink_model import CurrentModel
-from labkit.engines.record import Record
 from labkit.model.prediction import Prediction
 from labkit.model.prediction_records import encode_prediction
 from labkit.stream.events import NotADigitError, decode_events
+from labkit.stream.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Score(TableFunction):
         read_ms = time.time() * 1000
         record = Record(topic, partition, offset, timestamp.timestamp() * 1000, key, value, list(headers.items()))
         assert self._model is not None
-        for event in decode_events([record]):  # pyright: ignore[reportArgumentType]
+        for event in decode_events([record]):
             probabilities = () if event.pixels is None else self._model.predict(event.pixels)
             predicted_ms = time.time() * 1000
             yield encode_prediction(Prediction.of(event, probabilities, self._model.version, read_ms, predicted_ms))

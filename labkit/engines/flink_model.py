@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from labkit.engines.lite import CURRENT, PredictBatch, make_predict, read_current
+from labkit.model.prediction import recorded
 
 LOOK_S = 0.5
 """Between two looks whether a newer model was published."""
@@ -24,12 +25,12 @@ class CurrentModel:
         self.version = ""
         self._predict: PredictBatch | None = None
 
-    def predict(self, pixels: bytes) -> list[float]:
-        """Ten probabilities, digit 0 first, of one image of 784 bytes."""
+    def predict(self, pixels: bytes) -> tuple[float, ...]:
+        """Ten probabilities as they are recorded, digit 0 first, of one image of 784 bytes."""
         if self._predict is None or time.monotonic() - self._looked_at > LOOK_S:
             self._look()
         assert self._predict is not None
-        return self._predict(np.array([pixels], object))[0].tolist()
+        return recorded(self._predict(np.array([pixels], object)))[0]
 
     def _look(self) -> None:
         self._looked_at = time.monotonic()

@@ -26,13 +26,13 @@ from pyspark.sql.types import ArrayType, FloatType
 from labkit.engines.child import run_as_child
 from labkit.engines.lite import make_predict, read_current
 from labkit.engines.options import JobOptions
-from labkit.engines.record import Record
 from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query, tell_progress
-from labkit.model.prediction import Prediction
+from labkit.model.prediction import Prediction, recorded
 from labkit.model.prediction_records import BATCH_BYTES, encode_prediction
 from labkit.model.resume import resume_positions
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
+from labkit.stream.record import Record
 from labkit.stream.topics import CLIENT
 
 log = logging.getLogger("labkit.engines.spark")
@@ -75,7 +75,7 @@ class SparkScorer:
         read_ms = time.time() * 1000
         records, answers = self._collect(batch, predict)
         predicted_ms = time.time() * 1000
-        events = decode_events(records)  # pyright: ignore[reportArgumentType]
+        events = decode_events(records)
         predictions = [
             Prediction.of(
                 event,
@@ -111,7 +111,10 @@ class SparkScorer:
             if row.offset >= self.positions.get(TopicPartition(row.topic, row.partition), 0)
         )
         rows = sorted(new, key=lambda row: (row.partition, row.offset))
-        return [_as_record(row) for row in rows], {(row.partition, row.offset): row.probabilities for row in rows}
+        answers = recorded([row.probabilities for row in rows])
+        return [_as_record(row) for row in rows], {
+            (row.partition, row.offset): answer for row, answer in zip(rows, answers, strict=True)
+        }
 
     def _record(self, predictions: Sequence[Prediction]) -> None:
         """Write predictions in one transaction."""

@@ -25,6 +25,7 @@ from labkit.database.prediction_table import PredictionTable, RowPrediction
 from labkit.digits import PIXELS
 from labkit.errors import LabError
 from labkit.model.inference import Predict, compile_predict
+from labkit.model.prediction import recorded
 from labkit.model.store import ModelStore, NewestModel
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class HttpScorer:
             return
         version, predict = self._current_model()
         images = np.frombuffer(b"".join(change.pixels or b"" for change in changes), np.uint8).reshape(-1, PIXELS)
-        answers = iter(predict(images).argmax(axis=1) if len(images) else ())
+        answers = iter(np.argmax(recorded(predict(images)), axis=1).tolist() if len(images) else ())
         self._table.record(
             [
                 RowPrediction(
@@ -141,7 +142,7 @@ class HttpScorer:
                     lsn=change.lsn,
                     operation=change.operation,
                     label=change.label,
-                    predicted=None if change.pixels is None else int(next(answers)),
+                    predicted=None if change.pixels is None else next(answers),
                     model_version=version,
                     committed_s=change.committed_s,
                 )

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from labkit.capture.event import ChangeEvent, Operation
+
+DECIMALS = 4
+"""Of probabilities, as they are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class Prediction:
 
         Args:
             event: The change event.
-            probabilities: Ten, digit 0 first; none for a delete.
+            probabilities: Ten, digit 0 first, as `recorded` gives them; none for a delete.
             model_version: As of the attributes, as are the others.
             read_ms: When the event had been read.
             predicted_ms: When the model had answered.
@@ -88,3 +94,14 @@ class Prediction:
             predicted_ms=predicted_ms,
             continual=continual,
         )
+
+
+def recorded(probabilities: npt.ArrayLike) -> list[tuple[float, ...]]:
+    """Probabilities as they are recorded, with `DECIMALS` decimals.
+
+    Of all at once, and before the most probable is taken: then every reader finds the same one.
+
+    Args:
+        probabilities: Shape (n, 10).
+    """
+    return [tuple(row) for row in np.asarray(probabilities, np.float64).round(DECIMALS).tolist()]

@@ -1,6 +1,5 @@
 """The records of the predictions topic: predictions as JSON, keyed by row id, and marks where scores begin anew."""
 
-import dataclasses
 from collections.abc import Iterator
 
 from kafka import KafkaProducer
@@ -24,9 +23,8 @@ batch. Forty would fill one of kafka-python's own 16 KiB, and from then on each 
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
-    """The JSON record of a prediction; probabilities with four decimals."""
-    rounded = tuple(round(value, 4) for value in prediction.probabilities)
-    return _FORM.dump_json(dataclasses.replace(prediction, probabilities=rounded))
+    """The JSON record of a prediction."""
+    return _FORM.dump_json(prediction)
 
 
 def decode_prediction(record: ConsumerRecord) -> Prediction:

@@ -1,39 +1,43 @@
 """The live scorer: change events in, predictions out, none lost and none repeated."""
 
+import gc
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import keras
-import numpy as np
-import numpy.typing as npt
-from kafka import KafkaConsumer, KafkaProducer
-from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata, TopicPartition
+from kafka.structs import TopicPartition
 
 from labkit.capture.event import ChangeEvent
 from labkit.errors import LabError
+from labkit.model.catch_up import CatchUp
 from labkit.model.checkpoint import CheckpointFile
 from labkit.model.continual import deterministic_ops
 from labkit.model.inference import compile_predict
 from labkit.model.learner import Learner, stack_images
-from labkit.model.prediction import Prediction
-from labkit.model.prediction_records import BATCH_BYTES, encode_prediction
+from labkit.model.prediction import Prediction, recorded
+from labkit.model.prediction_records import encode_prediction
 from labkit.model.resume import EVENTS_TOPIC, first_scored_by, made_anew, resume_positions
 from labkit.model.store import ModelStore, NewestModel
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
-from labkit.stream.reading import Progress, open_reader
-from labkit.stream.topics import CLIENT, topic_id
+from labkit.stream.librdkafka import SwiftReader, SwiftWriter
+from labkit.stream.record import Record
+from labkit.stream.topics import topic_id
 
 log = logging.getLogger(__name__)
 
 GROUP = "labkit-scorer"
 """The consumer group whose committed offsets tell how far scoring is."""
-MAX_BATCH = 512
+MAX_BATCH = 2048
+"""Events that are scored at once, at most."""
+MANY = 256
+"""So many at once come of a COPY, or where scoring is behind: then what waits comes before learning."""
+POLL_S = 0.5
 RETRY_S = 0.5
 
 
@@ -41,7 +45,7 @@ RETRY_S = 0.5
 class Answer:
     """What the two models said of one image."""
 
-    probabilities: npt.NDArray[np.float32]
+    probabilities: tuple[float, ...]
     continual: int
 
 
@@ -64,10 +68,7 @@ class Models:
         images = stack_images([event.pixels for event in events if event.pixels is not None])
         if not len(images):
             return [None] * len(events)
-        answers = (
-            Answer(probabilities, int(continual))
-            for probabilities, continual in zip(self._frozen(images), self.learner.predict(images), strict=True)
-        )
+        answers = map(Answer, recorded(self._frozen(images)), self.learner.predict(images).tolist())
         return [None if event.pixels is None else next(answers) for event in events]
 
 
@@ -91,7 +92,9 @@ class Scorer:
         self._newest = NewestModel(store)
         self._models: Models | None = None
         self._topic = ""
+        self._partitions: Sequence[TopicPartition] = ()
         self._positions: dict[int, int] = {}
+        self._later: CatchUp | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Score until told to stop. While the broker is away, keep trying."""
@@ -111,33 +114,27 @@ class Scorer:
         if topic != self._topic:
             self._topic, self._models = topic, None  # What was learned went with the topic before.
         positions = resume_positions(self._servers)
+        self._partitions = list(positions)
         self._positions = {partition.partition: offset for partition, offset in positions.items()}
-        self._catch_up(self._current_models().learner, positions, stop)
-        consumer = open_reader(self._servers, positions, group_id=GROUP, max_poll_records=MAX_BATCH)
-        # acks=all and idempotence are kafka-python's defaults. What is sent lingers until the flush at the end of its
-        # batch, so that a batch is one request.
-        producer = KafkaProducer(
-            bootstrap_servers=self._servers,
-            batch_size=BATCH_BYTES,
-            linger_ms=1_000,
-            delivery_timeout_ms=10_000,
-            request_timeout_ms=5_000,
-            **CLIENT,
-        )
+        self._catch_up(self._current_models().learner, stop)
+        reader = SwiftReader(self._servers, positions, GROUP)
+        writer = SwiftWriter(self._servers)
         try:
             while not stop.is_set():
-                polled = consumer.poll(timeout_ms=500)
-                records = [record for batch in polled.values() for record in batch]
+                records = reader.poll(0 if self._later else POLL_S, MAX_BATCH)
+                events: list[ChangeEvent] = []
                 if records:
                     self._check_topic(records)
-                    self._score(records, producer)
-                    _commit(consumer, records)
+                    events = self._score(records, writer)
+                    reader.commit(records)
+                self._learn(events, more_wait=len(records) >= MANY)
                 self._current_models().learner.save_when_due()
         finally:
-            producer.close(timeout=1)
-            consumer.close()
+            self._learn_no_later()
+            writer.close()
+            reader.close()
 
-    def _check_topic(self, records: Sequence[ConsumerRecord]) -> None:
+    def _check_topic(self, records: Sequence[Record]) -> None:
         """See whether offsets begin anew: then they are those of another topic of the same name.
 
         One that is longer than the old one, when this process first reads it, is not told from that by its offsets.
@@ -150,59 +147,68 @@ class Scorer:
             if record.offset < scored:
                 raise LabError(made_anew(TopicPartition(record.topic, record.partition), scored - 1))
 
-    def _catch_up(self, learner: Learner, positions: Mapping[TopicPartition, int], stop: threading.Event) -> None:
+    def _catch_up(self, learner: Learner, stop: threading.Event) -> None:
         """Learn from what is scored and was not learned, however much: a kill came first, or another engine scored."""
+        if all(learner.position(partition) >= end for partition, end in self._positions.items()):
+            return
         started, read = time.monotonic(), 0
-        for partition, end in positions.items():
-            if learner.position(partition.partition) < end:
-                read += self._learn_until(learner, partition, end, stop)
+        with closing(CatchUp(self._servers, learner, self._partitions)) as catch_up:
+            while not stop.is_set() and not catch_up.done(self._positions):
+                read += catch_up.step(self._positions, POLL_S)
+                learner.save_when_due()
         if read:
             learner.save()  # It may have taken long: another kill must not bring all of it back.
             log.info("learning has caught up with scoring: %d events in %.1f s", read, time.monotonic() - started)
 
-    def _learn_until(self, learner: Learner, partition: TopicPartition, end: int, stop: threading.Event) -> int:
-        reader = open_reader(
-            self._servers, {partition: learner.position(partition.partition)}, max_poll_records=MAX_BATCH
-        )
-        progress, read = Progress(self._servers), 0
-        try:
-            while not stop.is_set() and (reader.position(partition) or 0) < end:
-                records = reader.poll(timeout_ms=500).get(partition, [])
-                if records:
-                    progress.made()
-                progress.check()
-                read += learner.learn(decode_events([record for record in records if record.offset < end]))
-                learner.save_when_due()
-        finally:
-            reader.close()
-        return read
-
-    def _score(self, records: Sequence[ConsumerRecord], producer: KafkaProducer) -> None:
+    def _score(self, records: Sequence[Record], writer: SwiftWriter) -> list[ChangeEvent]:
         read_ms = time.time() * 1000
         events = decode_events(records)
         models = self._current_models()
         answers = models.predict(events)
         predicted_ms = time.time() * 1000
-        sent = [
-            producer.send(
-                PREDICTIONS_TOPIC,
-                key=str(event.row_id).encode(),
-                value=encode_prediction(_prediction(event, answer, models.version, read_ms, predicted_ms)),
-                partition=event.partition,
-            )
-            for event, answer in zip(events, answers, strict=True)
-        ]
-        producer.flush(timeout=15)
-        for future in sent:
-            future.get(timeout=0)  # Raises what went wrong.
-        # Test, then train: by now the predictions are recorded, and nobody waits.
-        models.learner.learn(events)
+        writer.write(
+            PREDICTIONS_TOPIC,
+            (
+                (
+                    event.partition,
+                    str(event.row_id).encode(),
+                    encode_prediction(_prediction(event, answer, models.version, read_ms, predicted_ms)),
+                )
+                for event, answer in zip(events, answers, strict=True)
+            ),
+        )
         self._positions |= {record.partition: record.offset + 1 for record in records}
+        return events
+
+    def _learn(self, events: Sequence[ChangeEvent], *, more_wait: bool) -> None:
+        """Test, then train: by now the predictions are recorded. Where more events wait, they come first.
+
+        Args:
+            events: That are scored just now.
+            more_wait: Whether others are likely to wait. What is not learned now is read from the topic again, later.
+        """
+        learner = self._current_models().learner
+        if more_wait:
+            self._later = self._later or CatchUp(self._servers, learner, self._partitions)
+        elif self._later is None:
+            learner.learn(events)
+        else:
+            self._later.step(self._positions)
+            if self._later.done(self._positions):
+                self._learn_no_later()
+
+    def _learn_no_later(self) -> None:
+        if self._later is not None:
+            self._later.close()
+            self._later = None
 
     def _current_models(self) -> Models:
         version, model = self._newest.get()
         if self._models is None or version != self._models.version:
+            self._learn_no_later()  # The learner goes with its model.
             self._models = self._take_up(version, model)
+            # TensorFlow's thousands of objects stay: the collector of garbage need not look at them again and again.
+            gc.freeze()
             log.info("scoring with model %s", version)
         return self._models
 
@@ -232,11 +238,4 @@ def _prediction(
 ) -> Prediction:
     if answer is None:
         return Prediction.of(event, (), version, read_ms, predicted_ms)
-    return Prediction.of(
-        event, answer.probabilities.tolist(), version, read_ms, predicted_ms, continual=answer.continual
-    )
-
-
-def _commit(consumer: KafkaConsumer, records: Sequence[ConsumerRecord]) -> None:
-    newest = {TopicPartition(record.topic, record.partition): record.offset for record in records}
-    consumer.commit_async({partition: OffsetAndMetadata(offset + 1, "", -1) for partition, offset in newest.items()})
+    return Prediction.of(event, answer.probabilities, version, read_ms, predicted_ms, continual=answer.continual)

@@ -4,11 +4,10 @@ import logging
 from collections.abc import Iterable
 from typing import Any, cast
 
-from kafka.consumer.fetcher import ConsumerRecord
-
 from labkit.capture.event import OPERATION_NAMES, ChangeEvent
 from labkit.digits import PIXELS
 from labkit.errors import LabError
+from labkit.stream.record import AnyRecord
 
 log = logging.getLogger(__name__)
 
@@ -17,13 +16,13 @@ class NotADigitError(LabError):
     """A record that is no change event of a digit row."""
 
 
-def decode_event(record: ConsumerRecord) -> ChangeEvent:
+def decode_event(record: AnyRecord) -> ChangeEvent:
     """Decode one record of the bytes route.
 
     The key is the row id, the value the 784 pixels or nothing, and Debezium's headers carry the rest.
 
     Args:
-        record: A record as kafka-python returns it, nothing deserialised.
+        record: A record as it was read, nothing deserialised.
 
     Raises:
         NotADigitError: The record is not of that form; the message says where it is and what is wrong.
@@ -61,7 +60,7 @@ def decode_event(record: ConsumerRecord) -> ChangeEvent:
         ) from error
 
 
-def decode_events(records: Iterable[ConsumerRecord]) -> list[ChangeEvent]:
+def decode_events(records: Iterable[AnyRecord]) -> list[ChangeEvent]:
     """Decode records of the bytes route. One that is no change event of a digit is logged and passed over."""
     events: list[ChangeEvent] = []
     for record in records:

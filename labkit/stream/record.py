@@ -1,6 +1,8 @@
-"""A Kafka record as engines hand it out."""
+"""A Kafka record as engines and librdkafka hand it out."""
 
 from typing import NamedTuple
+
+from kafka.consumer.fetcher import ConsumerRecord
 
 
 class Record(NamedTuple):
@@ -17,3 +19,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
+
+
+AnyRecord = ConsumerRecord | Record
+"""Who reads a record need not know which client it came by."""
