@@ -99,7 +99,8 @@ def write_state(lab: Lab, name: str, state: int | None) -> None:
 def test_a_transaction_that_a_worker_left_open_is_ended(scoring_lab: Lab, left_open: str) -> None:
     lab = scoring_lab
     before = balanced(lab).events
-    assert open_offsets(lab) == [1, 1]
+    # A heartbeat may have come to lie behind it.
+    assert all(held_back >= 1 for held_back in open_offsets(lab))
     kill(lab, "connect")
     lab.insert(DIGIT, 0)
     lab.wait_until(lambda: open_offsets(lab) == [0, 0], "nothing is held back", timeout_s=30)
@@ -118,7 +119,7 @@ def test_a_transaction_that_hangs_after_a_brokers_restart_is_aborted(scoring_lab
     lab.insert(DIGIT, 0)
     lab.wait_until(lambda: healthy(lab, "kafka"), "the broker is back", timeout_s=60)
     time.sleep(3)
-    assert open_offsets(lab)[0] == 1
+    assert open_offsets(lab)[0] >= 1
     # The next worker would wait for it without end.
     kill(lab, "connect")
     lab.wait_until(lambda: all(status.healthy for status in lab.status()), "every part is healthy", timeout_s=60)
@@ -148,7 +149,7 @@ def test_a_transaction_of_which_the_coordinator_says_nothing_is_left_alone(scori
     kill(lab, "kafka")
     lab.wait_until(lambda: healthy(lab, "kafka"), "the broker is back", timeout_s=60)
     time.sleep(5)
-    assert open_offsets(lab) == [1, 1]
+    assert all(held_back >= 1 for held_back in open_offsets(lab))
     admin = KafkaAdminClient(bootstrap_servers=lab.kafka)
     for topic in (OFFSETS, EVENTS):  # Nobody else would ever end it.
         partition = TopicPartition(topic, 0)
