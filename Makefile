@@ -16,7 +16,7 @@ endif
 # Images of containers like to set it. Each process would then compile TensorFlow's modules anew: three times the start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab room serve-room demo test test-all pytest pytest-all pytest-beside pytest-beside-all lint notebooks exercises cluster cluster-down pictures setup setup-dev chromium down lock help
+.PHONY: lab room serve-room demo test test-all pytest pytest-all pytest-beside pytest-beside-all lint notebooks exercises cluster cluster-down pictures bench setup setup-dev chromium down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab; with STACK=compose the servers run in containers"
@@ -27,6 +27,7 @@ help:
 	@echo "                 each notebook by papermill and by nbval, as it is"
 	@echo "make notebooks   run every solution, store its outputs, make the exercises"
 	@echo "make exercises   make the exercise notebooks from their solutions"
+	@echo "make bench   every way from a row to its prediction, side by side: docs/bench.md, build/bench.json"
 	@echo "make pictures    take the documents' pictures anew"
 	@echo "make down   stop the servers and delete their data"
 	@echo "make cluster   with Docker, start a cluster for an engine: ENGINE=spark or flink; make cluster-down ends it"
@@ -63,6 +64,9 @@ cluster:
 
 cluster-down:
 	@$(CLUSTER) --profile spark --profile flink down
+
+bench: setup-dev
+	@.venv/bin/python -m benchmarks.bench
 
 pictures: setup-dev chromium
 	@.venv/bin/python -m tools.pictures
@@ -108,5 +112,6 @@ lock: setup-dev
 	$(COMPILE) pyproject.toml --extra setup --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) labkit/engines/spark.in -o labkit/engines/spark.txt
 	$(COMPILE) labkit/engines/flink.in -o labkit/engines/flink.txt
+	$(COMPILE) benchmarks/ways/peers.in -o benchmarks/ways/peers.txt
 	echo "uv==0.13.9" | $(COMPILE) - -o requirements-uv.txt
 	.venv/bin/python tools/lock_artifacts.py

@@ -17,28 +17,28 @@ from typing import Annotated
 import numpy as np
 import typer
 
-ROUNDS, CALLS = 5, 10
+ROUNDS, CALLS = 5, 100
 WAYS = ("default", "single")
 
 
 def measure(way: str) -> float:
     """Processor microseconds for a digit, all threads together; to be called once in a process."""
+    from labkit.model.catch_up import AT_ONCE  # What comes fast is learned in calls of as many digits.
     from labkit.model.continual import ContinualModel, deterministic_ops
     from labkit.model.inference import single_thread
     from labkit.model.network import build_network
-    from labkit.model.scorer import MAX_BATCH  # A fast stream is learned in calls of as many digits.
 
     if way == "single":
         single_thread()
     deterministic_ops()
     model, random = ContinualModel(build_network(seed=0)), np.random.default_rng(0)
-    images = random.integers(0, 256, (MAX_BATCH, 784)).astype(np.uint8)
-    labels = random.integers(0, 10, MAX_BATCH).astype(np.int32)
+    images = random.integers(0, 256, (AT_ONCE, 784)).astype(np.uint8)
+    labels = random.integers(0, 10, AT_ONCE).astype(np.int32)
     model.learn(images, labels)
     started = time.process_time()
     for _ in range(CALLS):
         model.learn(images, labels)
-    return (time.process_time() - started) / (CALLS * MAX_BATCH) * 1e6
+    return (time.process_time() - started) / (CALLS * AT_ONCE) * 1e6
 
 
 def main(rounds: Annotated[int, typer.Option(min=2)] = ROUNDS) -> None:

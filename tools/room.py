@@ -57,7 +57,8 @@ def fill(
         say(f"{packages.title}: about {packages.download_mib} MiB")
         # Some of theirs are only there as sources.
         _gather_packages(folder / "wheels", [packages.lock], wheels_only=False)
-    groups = [*RUNTIME_GROUPS, *([debezium_server.GROUP] if server else []), *(packages.jars for packages in engines)]
+    engine_jars = [packages.jars for packages in engines if packages.jars]
+    groups = [*RUNTIME_GROUPS, *([debezium_server.GROUP] if server else []), *engine_jars]
     _gather_jars(folder / "jars", groups)
     _gather_project(folder / PROJECT)
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

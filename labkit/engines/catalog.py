@@ -19,7 +19,7 @@ class Packages:
         name: What commands call it.
         title: What people call it.
         lock: Its Python packages, locked with hashes.
-        jars: Its group in labkit/stack/artifacts.toml: what its packages lack.
+        jars: Its group in labkit/stack/artifacts.toml: what its packages lack; None for nothing.
         pythons: Versions of Python that they are built for, the newest last.
         download_mib: What is fetched, once.
         disk_mib: What it takes on disk.
@@ -28,7 +28,7 @@ class Packages:
     name: str
     title: str
     lock: Path
-    jars: str
+    jars: str | None
     pythons: tuple[str, ...]
     download_mib: int
     disk_mib: int

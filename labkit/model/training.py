@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from labkit.model.network import build_network, decode_csv_record
+from labkit.model.network import build_network, decode_csv_batch
 from labkit.settings import CSV_PREFIX, TEST_TABLE, TRAIN_TABLE, table_topic
 from labkit.stream.tensors import group_dataset
 
@@ -15,6 +16,7 @@ BATCH_SIZE = 64
 EPOCHS = 30
 EPOCHS_A_LINE = 10
 STEPS_AT_ONCE = 64
+DECODED_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ def train_from_topic(
     model.steps_per_execution = STEPS_AT_ONCE
     records = group_dataset(servers, table_topic(CSV_PREFIX, TRAIN_TABLE))
     # A stream can be read once; the cache keeps it for the epochs after the first.
-    digits = records.map(decode_csv_record).cache()
+    count = int(records.cardinality())
+    decoded = records.batch(DECODED_AT_ONCE).map(decode_csv_batch).unbatch()
+    digits = decoded.apply(tf.data.experimental.assert_cardinality(count)).cache()
     history = model.fit(
         digits.shuffle(10_000, seed=seed).batch(BATCH_SIZE),
         epochs=epochs,
@@ -71,7 +75,7 @@ def train_from_topic(
     )
     return Training(
         model=model,
-        digits=int(digits.cardinality()),
+        digits=count,
         seconds=time.monotonic() - started,
         accuracy=float(history.history["sparse_categorical_accuracy"][-1]),
     )
@@ -94,7 +98,8 @@ def evaluate_on_topic(model: keras.Model, servers: str) -> float:
     Raises:
         LabError: The topic is missing, or the broker is away.
     """
-    digits = group_dataset(servers, table_topic(CSV_PREFIX, TEST_TABLE)).map(decode_csv_record).batch(BATCH_SIZE)
+    records = group_dataset(servers, table_topic(CSV_PREFIX, TEST_TABLE))
+    digits = records.batch(BATCH_SIZE).map(decode_csv_batch)
     quiet: Any = 0
     _loss, accuracy = model.evaluate(digits, verbose=quiet)
     return float(accuracy)

@@ -1,0 +1,48 @@
+"""The side of a process that the benchmark starts: what it is told, and what it says."""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+from pydantic import BaseModel
+
+
+class Where(BaseModel):
+    """What such a process needs to know.
+
+    Attributes:
+        kafka: Kafka's bootstrap servers.
+        postgres: How to connect to PostgreSQL, as libpq's words.
+        models: Folder of the published models.
+        portable: The published model in TensorFlow Lite's form, for who has no TensorFlow.
+        topic: What it reads; empty for who reads no topic.
+        debezium: Properties of who runs Debezium itself.
+    """
+
+    kafka: str
+    postgres: str
+    models: Path
+    portable: Path | None = None
+    topic: str = ""
+    debezium: dict[str, str] = {}
+
+
+def told() -> Where:
+    """What the starter says; from then on this process ends with it."""
+    where = Where.model_validate_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_starter, daemon=True).start()
+    return where
+
+
+def tell(**values: float) -> None:
+    """Say something to the starter."""
+    print(json.dumps(values), flush=True)
+
+
+def _end_with_the_starter() -> None:
+    # Whoever started this process holds the other end of its standard input; killed, it closes that.
+    while os.read(0, 1):
+        pass
+    os._exit(1)

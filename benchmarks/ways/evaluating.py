@@ -1,0 +1,36 @@
+"""What the two processes have in common that evaluate the network on a topic."""
+
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from benchmarks.ways.child import Where, tell
+from labkit.model.store import ModelStore
+
+BATCH = 64
+"""Rows that the talk's model is evaluated on at once."""
+EVERY = 16
+"""Batches between two lines."""
+
+
+def published_model(place: Where) -> keras.Model:
+    """The network, compiled to be evaluated, as it is in the talk."""
+    store = ModelStore(place.models)
+    model: Any = store.load(store.current_version() or "")
+    loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=loss, metrics=["sparse_categorical_accuracy"])
+    return model
+
+
+def evaluate(model: keras.Model, dataset: tf.data.Dataset) -> None:
+    """Evaluate, without end, and say how many rows were seen."""
+
+    def seen(batch: int, _: Any) -> None:
+        if (batch + 1) % EVERY == 0:
+            tell(rows=(batch + 1) * BATCH, at=time.time())
+
+    quiet: Any = 0
+    tell(rows=0, at=time.time())
+    model.evaluate(dataset, verbose=quiet, callbacks=[keras.callbacks.LambdaCallback(on_test_batch_end=seen)])
