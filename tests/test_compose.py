@@ -253,6 +253,7 @@ def test_an_interrupted_up_is_mended_by_the_next(home: Path) -> None:
     assert left_of(lab) == []
 
 
+@pytest.mark.on_demand
 def test_data_are_kept_over_down_until_their_folder_is_gone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = lab_at(home, "compose").up()
     assert isinstance(lab.stack, ComposeStack)

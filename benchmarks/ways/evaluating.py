@@ -27,7 +27,8 @@ def published_model(place: Where) -> keras.Model:
 def evaluate(model: keras.Model, dataset: tf.data.Dataset) -> None:
     """Evaluate, without end, and say how many rows were seen."""
 
-    def seen(batch: int, _: Any) -> None:
+    def seen(batch: int, logs: Any) -> None:
+        del logs
         if (batch + 1) % EVERY == 0:
             tell(rows=(batch + 1) * BATCH, at=time.time())
 

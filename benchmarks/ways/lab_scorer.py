@@ -8,6 +8,7 @@ class Bytes(Recorded):
 
     name = "bytes"
     title = "labkit: Debezium in Kafka Connect, raw bytes, labkit's scorer"
+    by_labs_scorer = True
 
     def start(self) -> None:
         """Capture the one route, and score."""

@@ -24,7 +24,6 @@ class Decoding(Way):
 
     name = "pg_recvlogical"
     title = "the limit of decoding: PostgreSQL's pg_recvlogical with pgoutput, to nowhere"
-    limit = True
 
     def start(self) -> None:
         """Make the slot."""
@@ -62,7 +61,6 @@ class Predicting(Way):
 
     name = "bare consumer"
     title = "the limit of reading: raw bytes that are in Kafka already, to arrays, through the network"
-    limit = True
 
     def start(self) -> None:
         """Capture, and compile the network."""

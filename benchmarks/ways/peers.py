@@ -74,7 +74,6 @@ class Quix(Peer):
     def start(self) -> None:
         """Capture, and let the process read."""
         self.lab.capture("bytes")
-        self.lab.stop_scorer()
         super().start()
 
 

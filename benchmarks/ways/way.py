@@ -38,14 +38,14 @@ class Way(ABC):
         title: What it is, for people.
         capture: What runs Debezium in its lab.
         records: Whether its predictions are recorded in Kafka's predictions topic.
-        limit: Whether it is only a part of a way, that shows what the parts allow.
+        by_labs_scorer: Whether the lab's own scorer predicts.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     capture: ClassVar[CaptureName] = "connect"
     records: ClassVar[bool] = False
-    limit: ClassVar[bool] = False
+    by_labs_scorer: ClassVar[bool] = False
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -175,7 +175,10 @@ class Child:
         except queue.Empty:
             return None
         if said is None:
-            raise LabError(f"a process of the benchmark has ended with {self._process.wait()}", f"see {self._log}")
+            raise LabError(
+                f"a process of the benchmark has ended with {self._process.wait()}",
+                f"its log is in build/bench-logs: {self._log.name}",
+            )
         return said
 
     def _listen(self) -> None:
