@@ -11,6 +11,7 @@ import io.debezium.connector.postgresql.PostgresConnectorTask;
 import io.debezium.connector.postgresql.PostgresOffsetContext;
 import io.debezium.connector.postgresql.PostgresPartition;
 import io.debezium.pipeline.ChangeEventSourceCoordinator;
+import io.debezium.pipeline.PlainStreaming;
 import org.apache.kafka.connect.source.SourceRecord;
 
 /**
@@ -47,7 +48,9 @@ public class CalmPostgresTask extends PostgresConnectorTask {
                 .build();
         confirmedNanos = System.nanoTime() - CONFIRM_NANOS;
         try {
-            return super.start(ours);
+            ChangeEventSourceCoordinator<PostgresPartition, PostgresOffsetContext> coordinator = super.start(ours);
+            PlainStreaming.leaveEventsUntold(coordinator);
+            return coordinator;
         } finally {
             queue = WakingQueue.take(key);
         }
