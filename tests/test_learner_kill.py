@@ -13,9 +13,11 @@ from pathlib import Path
 import psutil
 
 from labkit import Lab
+from labkit.digits import Digits, load_digits
 from labkit.model.checkpoint import Checkpoint, CheckpointFile
+from labkit.model.resume import resume_positions
 from labkit.model.store import ModelStore
-from labkit.settings import endpoints_file
+from labkit.settings import TEST_TABLE, endpoints_file
 
 KILLS = 2
 RATE = 50.0
@@ -117,9 +119,16 @@ def test_a_learner_killed_at_any_point_ends_with_the_weights_of_one_never_killed
     path.write_bytes(path.read_bytes()[:-1000])
     lab.start_scorer()
     lab.sender.send(5, RATE)
+    # Many at once are scored first, and learned later.
+    many = load_digits("bundled", "train")
+    lab.tables.copy(Digits(many.images[:1000], many.labels[:1000], "a thousand"), TEST_TABLE)
+    lab.wait_until(lambda: lab.ledger().lost == 0, "every digit is scored", PATIENCE_S)
+    (scored,) = resume_positions(lab.kafka).values()
+    lab.wait_until(lambda: read(lab.settings.home).positions == {0: scored}, "all of it is learned", PATIENCE_S)
+    assert "were learned later" in lab.stack.log("scorer")
     rebuilt = stop_scorer(lab)
     lab.start_scorer()
     assert "it is damaged: its checksum is not that of its content" in lab.stack.log("scorer")
-    assert rebuilt.state.learned > killed.state.learned
+    assert rebuilt.state.learned > killed.state.learned + 1000
     assert_same(rebuilt, learn_without_a_kill(lab, tmp_path / "never-killed"))
     assert lab.ledger(wait_s=PATIENCE_S).balanced

@@ -151,14 +151,15 @@ class Scorer:
         """Learn from what is scored and was not learned, however much: a kill came first, or another engine scored."""
         if all(learner.position(partition) >= end for partition, end in self._positions.items()):
             return
-        started, read = time.monotonic(), 0
+        started = time.monotonic()
         with closing(CatchUp(self._servers, learner, self._partitions)) as catch_up:
             while not stop.is_set() and not catch_up.done(self._positions):
-                read += catch_up.step(self._positions, POLL_S)
+                catch_up.step(self._positions, POLL_S)
                 learner.save_when_due()
-        if read:
+        if catch_up.read:
             learner.save()  # It may have taken long: another kill must not bring all of it back.
-            log.info("learning has caught up with scoring: %d events in %.1f s", read, time.monotonic() - started)
+            took_s = time.monotonic() - started
+            log.info("learning has caught up with scoring: %d events in %.1f s", catch_up.read, took_s)
 
     def _score(self, records: Sequence[Record], writer: SwiftWriter) -> list[ChangeEvent]:
         read_ms = time.time() * 1000
@@ -195,6 +196,7 @@ class Scorer:
         else:
             self._later.step(self._positions)
             if self._later.done(self._positions):
+                log.info("many events came at once: %d were learned later", self._later.read)
                 self._learn_no_later()
 
     def _learn_no_later(self) -> None:
