@@ -44,6 +44,7 @@ REST_S = 60.0
 RESTING = 0.5
 """Processor seconds in a second, of all processes together: what they take that only wait."""
 LOGS = CHECKOUT / "build" / "bench-logs"
+app = typer.Typer(add_completion=False)
 INSERT = "INSERT INTO mnist_test (label, pixels) VALUES (%s, %s) RETURNING id"
 
 
@@ -151,6 +152,7 @@ def chosen(names: Sequence[str]) -> list[type[Way]]:
     return [way for way in WAYS if not names or way.name in names]
 
 
+@app.command()
 def main(
     rounds: Annotated[int, typer.Option(min=1)] = 3,
     rows: Annotated[int, typer.Option(min=5000, help="How many are inserted at once.")] = 200_000,
@@ -197,4 +199,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

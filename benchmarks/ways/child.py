@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+BATCH = 64
+"""Rows that the talk's model is evaluated on at once."""
+
 
 class Where(BaseModel):
     """What such a process needs to know.

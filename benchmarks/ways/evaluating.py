@@ -6,13 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from benchmarks.ways.child import Where, tell
+from benchmarks.ways.child import BATCH, Where, tell
 from labkit.model.store import ModelStore
-
-BATCH = 64
-"""Rows that the talk's model is evaluated on at once."""
-EVERY = 16
-"""Batches between two lines."""
 
 
 def published_model(place: Where) -> keras.Model:
@@ -29,8 +24,7 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset) -> None:
 
     def seen(batch: int, logs: Any) -> None:
         del logs
-        if (batch + 1) % EVERY == 0:
-            tell(rows=(batch + 1) * BATCH, at=time.time())
+        tell(rows=(batch + 1) * BATCH, at=time.time())
 
     quiet: Any = 0
     tell(rows=0, at=time.time())
