@@ -7,6 +7,7 @@ one COPY. It prints as it goes, writes all figures to build/bench.json, and the 
 The first time it installs the peers' environment, whose size it tells.
 """
 
+import contextlib
 import datetime
 import logging
 import os
@@ -71,27 +72,28 @@ def copied(way: Way, count: int) -> Turn:
 def single(way: Way, rate: int, seconds: float) -> Latency:
     """Insert digits one by one at a rate, and tell how long after its insert was sent each has its prediction.
 
-    So the times hold the insert's own way to PostgreSQL and its commit, too. A reader of committed records looks.
+    Times count from when an insert was due, so they hold its way to PostgreSQL and its commit, and what it waited for
+    the one before. A reader of committed records looks. The first second is not counted.
     """
-    digits = some_digits(int(rate * seconds))
-    sent: dict[int, float] = {}
+    digits = some_digits(int(rate * (1 + seconds)))
+    due: dict[int, float] = {}
     with (
         Arrivals(way.lab.kafka, PREDICTIONS_TOPIC) as arrivals,
         psycopg.connect(way.lab.endpoints.postgres, autocommit=True) as connection,
     ):
         began = time.monotonic()
         for number, (image, label) in enumerate(zip(digits.images, digits.labels, strict=True)):
-            time.sleep(max(0.0, began + number / rate - time.monotonic()))
-            at = time.monotonic()
+            at = began + number / rate
+            time.sleep(max(0.0, at - time.monotonic()))
             ((row_id,),) = connection.execute(INSERT, [int(label), image.tobytes()]).fetchall()
-            sent[row_id] = at
+            due[row_id] = at
         took = time.monotonic() - began
-        arrivals.wait(sent)
-        delays = sorted(1000 * (arrivals.seen[row_id] - at) for row_id, at in sent.items())
+        arrivals.wait(due)
+        delays = sorted(1000 * (arrivals.seen[row_id] - at) for row_id, at in list(due.items())[rate:])
     return Latency(
         way=way.name,
         rate=rate,
-        reached=len(sent) / took,
+        reached=len(due) / took,
         p50_ms=statistics.median(delays),
         p99_ms=delays[int(0.99 * len(delays))],
     )
@@ -130,7 +132,8 @@ def turn(kind: type[Way], settings: Settings, warm_up: int, rows: int, seconds: 
             way.stop()
     finally:
         # Where it fails, what its processes said says why; the lab takes that with it.
-        shutil.copytree(lab.settings.home / "logs", LOGS / kind.name, dirs_exist_ok=True)
+        with contextlib.suppress(OSError):
+            shutil.copytree(lab.settings.home / "logs", LOGS / kind.name, dirs_exist_ok=True)
         lab.down(report=lambda _: None)
 
 
@@ -169,31 +172,29 @@ def main(
     try:
         ways = chosen(way or [])
         EngineEnvironment(PACKAGES, settings).install(lambda line: typer.echo(line, err=True))
-        turns: list[Turn] = []
-        latencies: list[Latency] = []
+        output.parent.mkdir(parents=True, exist_ok=True)
+        bench = Bench(
+            machine=machine(),
+            date=datetime.date.today().isoformat(),
+            rows=rows,
+            warm_up=warm_up,
+            rounds=rounds,
+            turns=[],
+            latencies=[],
+        )
         for number in range(rounds):
             # Every other round the other way round: none always has the same neighbour.
             for kind in ways[:: 1 if number % 2 == 0 else -1]:
                 found, delays = turn(kind, settings, warm_up, rows, seconds)
-                turns.append(found)
-                latencies += delays
+                bench.turns.append(found)
+                bench.latencies += delays
+                output.write_text(bench.model_dump_json(indent=2))  # What is found so far outlives a failure.
                 typer.echo(f"round {number + 1}: {found.words}", err=True)
                 for delay in delays:
                     typer.echo(f"round {number + 1}: {delay.words}", err=True)
     except LabError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    bench = Bench(
-        machine=machine(),
-        date=datetime.date.today().isoformat(),
-        rows=rows,
-        warm_up=warm_up,
-        rounds=rounds,
-        turns=turns,
-        latencies=latencies,
-    )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(bench.model_dump_json(indent=2))
     write_page(bench, {kind.name: kind.title for kind in ways}, page)
     typer.echo(page.read_text())
 

@@ -23,7 +23,8 @@ class Decoding(Way):
     """PostgreSQL's own client drains a slot, and throws away what it gets."""
 
     name = "pg_recvlogical"
-    title = "the limit of decoding: PostgreSQL's pg_recvlogical with pgoutput, to nowhere"
+    title = "the limit of decoding: PostgreSQL's pg_recvlogical with pgoutput, to nowhere, started at the commit"
+    limit = True
 
     def start(self) -> None:
         """Make the slot."""
@@ -61,6 +62,7 @@ class Predicting(Way):
 
     name = "bare consumer"
     title = "the limit of reading: raw bytes that are in Kafka already, to arrays, through the network"
+    limit = True
 
     def start(self) -> None:
         """Capture, and compile the network."""

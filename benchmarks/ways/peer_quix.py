@@ -20,7 +20,7 @@ def main() -> None:
     app = Application(
         broker_address=where.kafka,
         consumer_group="quix",
-        auto_offset_reset="latest",
+        auto_offset_reset="earliest",
         auto_create_topics=False,
         loglevel=logging.WARNING,
     )

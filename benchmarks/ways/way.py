@@ -10,6 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,6 +40,7 @@ class Way(ABC):
         capture: What runs Debezium in its lab.
         records: Whether its predictions are recorded in Kafka's predictions topic.
         by_labs_scorer: Whether the lab's own scorer predicts.
+        limit: Whether it is only a part of a way, that shows what the parts allow.
     """
 
     name: ClassVar[str]
@@ -46,6 +48,7 @@ class Way(ABC):
     capture: ClassVar[CaptureName] = "connect"
     records: ClassVar[bool] = False
     by_labs_scorer: ClassVar[bool] = False
+    limit: ClassVar[bool] = False
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -82,9 +85,14 @@ class Way(ABC):
         return {}
 
     def processor_s(self) -> dict[str, float]:
-        """Processor seconds so far, by process: the lab's, with their children, and its own."""
-        pids = {status.name: status.pid for status in self.lab.stack.status() if status.pid} | dict(self.own_pids)
-        return {name: _processor_s(pid) for name, pid in pids.items()}
+        """Processor seconds so far, by process: the lab's, with their children, and its own; nothing for a limit."""
+        return {name: _processor_s(pid) for name, pid in self._pids.items()}
+
+    @cached_property
+    def _pids(self) -> Mapping[str, int]:
+        # Asked for once: to ask how the servers are takes time, and is work for them.
+        lab = {status.name: status.pid for status in self.lab.stack.status() if status.pid}
+        return {} if self.limit else lab | dict(self.own_pids)
 
 
 def _processor_s(pid: int) -> float:
@@ -151,7 +159,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=complaints,
                 text=True,
-                cwd=CHECKOUT,
+                cwd=log.parent,  # pydbzengine writes a log there.
                 env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
             )
         assert self._process.stdin is not None

@@ -28,7 +28,7 @@ from labkit.engines.lite import make_predict, read_current
 from labkit.engines.options import JobOptions
 from labkit.engines.spark_session import open_session, read_topics, run_until_told, start_query, tell_progress
 from labkit.model.prediction import Prediction, recorded
-from labkit.model.prediction_records import BATCH_BYTES, encode_prediction
+from labkit.model.prediction_records import encode_prediction
 from labkit.model.resume import resume_positions
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
@@ -36,6 +36,10 @@ from labkit.stream.record import Record
 from labkit.stream.topics import CLIENT
 
 log = logging.getLogger("labkit.engines.spark")
+
+BATCH_BYTES = 512 * 1024
+"""For kafka-python's producer: a thousand predictions of some 400 bytes. Forty would fill one of its own 16 KiB, and
+from then on each wakes the producer's thread."""
 
 TRANSACTIONAL_ID = "labkit-scorer-spark"
 """Kafka ends what an earlier process of this name has left open, and refuses whatever that one still writes."""

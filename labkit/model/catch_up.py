@@ -29,7 +29,7 @@ class CatchUp:
         self._learner = learner
         self._partitions = partitions
         self._offsets = {place.partition: learner.position(place.partition) for place in partitions}
-        self._offsetser = SwiftReader(servers, self._positions())
+        self._reader = SwiftReader(servers, self._positions())
         self._progress = Progress(servers)
         self.read = 0
 
@@ -43,7 +43,7 @@ class CatchUp:
         Raises:
             LabError: The topic cannot be read, or nothing has come for long.
         """
-        records = self._offsetser.poll(wait_s, AT_ONCE)
+        records = self._reader.poll(wait_s, AT_ONCE)
         scored = [record for record in records if record.offset < ends.get(record.partition, 0)]
         if scored:
             self._progress.made()
@@ -51,11 +51,15 @@ class CatchUp:
         self._offsets |= {record.partition: record.offset + 1 for record in scored}
         if len(scored) < len(records):
             # Of several partitions, one may have been read further than it is scored.
-            self._offsetser.seek(self._positions())
+            self._reader.seek(self._positions())
         self.read += self._learner.learn(decode_events(scored))
 
     def _positions(self) -> Mapping[TopicPartition, int]:
         return {place: self._offsets[place.partition] for place in self._partitions}
+
+    def rest(self) -> None:
+        """Note that nobody asks for a step just now: that is no silence of Kafka's."""
+        self._progress.made()
 
     def done(self, ends: Mapping[int, int]) -> bool:
         """Whether all that is scored is learned."""
@@ -63,4 +67,4 @@ class CatchUp:
 
     def close(self) -> None:
         """End it, done or not."""
-        self._offsetser.close()
+        self._reader.close()

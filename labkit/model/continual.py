@@ -12,6 +12,7 @@ import tensorflow as tf
 from labkit.digits import PIXELS
 from labkit.errors import LabError
 from labkit.model.inference import IMAGES, compile_predict
+from labkit.model.prediction import recorded
 
 LEARNING_RATE = 0.002
 BATCH = 4
@@ -91,7 +92,7 @@ class ContinualModel:
         Returns:
             Shape (n,).
         """
-        return self._predict(images).argmax(axis=1)
+        return np.argmax(recorded(self._predict(images)), axis=1)
 
     def learn(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32]) -> None:
         """One gradient step for every `BATCH` digits, each mixed with remembered ones; then remember them.

@@ -24,7 +24,7 @@ class Prediction:
         operation: Operation of the change event that was scored.
         label: The row's label after the change; None for an unlabelled row and a delete.
         predicted: The most probable digit, 0 to 9; None for a delete, which has no image.
-        probabilities: Ten probabilities, digit 0 first, that sum to 1; empty for a delete.
+        probabilities: Ten probabilities, digit 0 first, that sum to 1 but for rounding; empty for a delete.
         model_version: Version of the model that predicted.
         lsn: Log sequence number of the change event.
         partition: Partition of the change event's record.

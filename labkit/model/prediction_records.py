@@ -17,10 +17,6 @@ _FORM = TypeAdapter(Prediction)
 RESET_KEY = b"score-reset"
 """Key of a mark: scores count the predictions behind it. In the topic itself, so that all screens agree where it is."""
 
-BATCH_BYTES = 512 * 1024
-"""For a producer's ``batch_size``: 512 predictions of some 400 bytes, a batch of the lab's own scorer, are one record
-batch. Forty would fill one of kafka-python's own 16 KiB, and from then on each wakes the producer's thread."""
-
 
 def encode_prediction(prediction: Prediction) -> bytes:
     """The JSON record of a prediction."""

@@ -191,6 +191,7 @@ class Scorer:
         learner = self._current_models().learner
         if more_wait:
             self._later = self._later or CatchUp(self._servers, learner, self._partitions)
+            self._later.rest()
         elif self._later is None:
             learner.learn(events)
         else:

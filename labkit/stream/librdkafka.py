@@ -30,15 +30,19 @@ READER: Mapping[str, Any] = {
     "auto.offset.reset": "earliest",
     # librdkafka reads ahead, by default 64 MB, and where that is full it rests for a second.
     "queued.max.messages.kbytes": 16_384,
+    # At its end it waits no longer for a broker that is away.
+    "session.timeout.ms": 6_000,
     "fetch.queue.backoff.ms": 5,
 }
 WRITER: Mapping[str, Any] = {
     "acks": "all",
     "enable.idempotence": True,
-    # What is written together waits for `flush`, so that it is one request.
+    # What is written together waits for `flush`, so that it is few requests.
     "linger.ms": 1_000,
     "batch.size": 1_000_000,
-    "delivery.timeout.ms": 10_000,
+    # Records must not be given up one by one: later ones would be written, and those before them never. `write` alone
+    # gives up, and then all that is left.
+    "delivery.timeout.ms": 0,
     "request.timeout.ms": 5_000,
 }
 FLUSH_S = 15.0
@@ -85,9 +89,16 @@ class SwiftReader:
             raise LabError(f"Kafka does not take the offsets of {places[0].topic}: {error}", "labkit status") from error
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Go on from these offsets."""
-        for place, offset in positions.items():
-            self._consumer.seek(Place(place.topic, place.partition, offset))
+        """Go on from these offsets.
+
+        Raises:
+            LabError: librdkafka refuses, as for a topic that is gone.
+        """
+        try:
+            for place, offset in positions.items():
+                self._consumer.seek(Place(place.topic, place.partition, offset))
+        except KafkaException as error:
+            raise LabError(f"Kafka's topics cannot be read from another offset: {error}", "labkit status") from error
 
     def close(self) -> None:
         """End it."""
@@ -112,7 +123,7 @@ class SwiftWriter:
             records: Of each its partition, key and value.
 
         Raises:
-            LabError: One is not written.
+            LabError: One is not written; of the others a first part is, or none.
         """
         failures: list[Trouble] = []
 
@@ -124,9 +135,11 @@ class SwiftWriter:
             for partition, key, value in records:
                 self._producer.produce(topic, value, key, partition, on_delivery=delivered)
         except (KafkaException, BufferError) as error:
+            self._producer.purge()
             raise _not_written(topic, error) from error
         waiting = self._producer.flush(FLUSH_S)
         if failures or waiting:
+            self._producer.purge()
             raise _not_written(topic, failures[0] if failures else f"no answer in {FLUSH_S:.0f} s")
 
     def close(self) -> None:

@@ -22,7 +22,8 @@ public final class PlainStreaming {
     /**
      * No longer tell Debezium's metrics of the events it streams; of everything else they are told as before.
      *
-     * @param coordinator of a task that has just been started: it takes up its metrics once its snapshot is done
+     * @param coordinator of a task that has just been started: in a thread of its own it takes up its metrics for
+     *     streaming once it is connected and its snapshot is done. Were it quicker than this call, only time would be lost.
      */
     public static <P extends Partition> void leaveEventsUntold(ChangeEventSourceCoordinator<P, ?> coordinator) {
         coordinator.streamingMetrics = untold(coordinator.streamingMetrics);
