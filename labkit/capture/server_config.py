@@ -28,8 +28,7 @@ SOURCE_OPTIONS = frozenset(
         "publication.autocreate.mode",
         "poll.interval.ms",
         "heartbeat.interval.ms",
-        "lsn.flush.mode",
-        "status.update.interval.ms",
+        "heartbeat.action.query",
         "message.prefix.exclude.list",
         "snapshot.mode",
     }
