@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import psycopg
 import typer
 
+from benchmarks.samples import some_digits
 from benchmarks.ways.evaluated import Csv, Talk
 from benchmarks.ways.figures import Bench, Latency, Turn
 from benchmarks.ways.lab_scorer import Bytes, Server
@@ -33,7 +33,6 @@ from benchmarks.ways.report import write_page
 from benchmarks.ways.way import Way
 from labkit import Lab, LabError
 from labkit.course.capture_figures import Arrivals
-from labkit.digits import Digits, load_digits
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
 from labkit.settings import CHECKOUT, PREDICTIONS_TOPIC, TEST_TABLE, Settings, load_settings
@@ -49,13 +48,6 @@ app = typer.Typer(add_completion=False)
 INSERT = "INSERT INTO mnist_test (label, pixels) VALUES (%s, %s) RETURNING id"
 
 
-def some_digits(count: int) -> Digits:
-    """The bundled training digits, as often as it takes."""
-    bundled = load_digits("bundled", "train")
-    repeated = np.resize(np.arange(len(bundled.labels)), count)
-    return Digits(bundled.images[repeated], bundled.labels[repeated], "bundled, repeated")
-
-
 def copied(way: Way, count: int) -> Turn:
     """Insert many rows in one transaction, and wait until the way is done with them."""
     digits = some_digits(count)
@@ -65,7 +57,7 @@ def copied(way: Way, count: int) -> Turn:
     before = way.processor_s()  # PostgreSQL's work for the COPY itself is done.
     done, seconds = way.finish(count, committed)
     after = way.processor_s()
-    taken = {name: 1e6 * (after[name] - before.get(name, 0.0)) / done for name in after}
+    taken = {name: 1e6 * (after[name] - before[name]) / done for name in after}
     return Turn(way=way.name, rows=count, done=done, seconds=seconds, processor_us=taken)
 
 

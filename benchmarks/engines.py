@@ -23,8 +23,9 @@ import numpy as np
 import typer
 
 from benchmarks.recorded import Account, account_of
+from benchmarks.samples import some_digits
 from labkit import Lab
-from labkit.digits import Digits, load_digits
+from labkit.digits import Digits
 from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
@@ -157,9 +158,7 @@ def main(
 ) -> None:
     """Run it."""
     settings = load_settings().model_copy(update={"home": load_settings().home / "benchmark"})
-    bundled = load_digits("bundled", "train")
-    repeated = np.resize(np.arange(len(bundled.labels)), digits)
-    many = Digits(bundled.images[repeated], bundled.labels[repeated], "bundled, repeated")
+    many = some_digits(digits)
     installed = [name for name, engine in ENGINES.items() if EngineEnvironment(engine.packages, settings).installed]
     results = [run_one(settings, scores, many, seconds) for scores in (LOCAL, *installed)]
     all_figures = [figures for figures, _ in results]

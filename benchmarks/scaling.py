@@ -17,13 +17,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from benchmarks.engines import RATE, digits_a_second
 from benchmarks.recorded import account_of
+from benchmarks.samples import some_digits
 from labkit import Lab
-from labkit.digits import Digits, load_digits
+from labkit.digits import Digits
 from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
@@ -131,9 +131,7 @@ def main(
 ) -> None:
     """Run it."""
     settings = load_settings().model_copy(update={"home": load_settings().home / "benchmark"})
-    bundled = load_digits("bundled", "train")
-    repeated = np.resize(np.arange(len(bundled.labels)), digits)
-    many = Digits(bundled.images[repeated], bundled.labels[repeated], "bundled, repeated")
+    many = some_digits(digits)
     engines = [
         name
         for name, engine in ENGINES.items()

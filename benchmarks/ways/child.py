@@ -17,7 +17,7 @@ class Where(BaseModel):
 
     Attributes:
         kafka: Kafka's bootstrap servers.
-        postgres: How to connect to PostgreSQL, as libpq's words.
+        postgres: How to connect to PostgreSQL, as libpq's words; empty for who does not.
         models: Folder of the published models.
         portable: The published model in TensorFlow Lite's form, for who has no TensorFlow.
         topic: What it reads; empty for who reads no topic.
@@ -25,8 +25,8 @@ class Where(BaseModel):
     """
 
     kafka: str
-    postgres: str
     models: Path
+    postgres: str = ""
     portable: Path | None = None
     topic: str = ""
     debezium: dict[str, str] = {}

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.ways.child import Where
+from benchmarks.ways.inserted import encoded_insert
 from labkit.capture.event import ChangeEvent
 from labkit.engines.envelope import EnvelopeChange
 from labkit.engines.lite import make_predict
-from labkit.model.prediction import Prediction, recorded
-from labkit.model.prediction_records import encode_prediction
-from labkit.settings import TEST_TABLE
+from labkit.model.prediction import recorded
 
 
 class PeerScoring:
@@ -33,27 +32,15 @@ class PeerScoring:
         values[:] = [change.pixels for change in changes]
         answers = recorded(self._predict(values))
         return [
-            (
-                b"%d" % change.row_id,
-                encode_prediction(
-                    Prediction(
-                        table=TEST_TABLE,
-                        row_id=change.row_id,
-                        operation="c",
-                        label=change.label,
-                        predicted=answer.index(max(answer)),
-                        probabilities=answer,
-                        model_version="v1",
-                        lsn=change.lsn,
-                        partition=0,
-                        offset=change.row_id,
-                        committed_ms=change.committed_ms,
-                        captured_ms=now_ms,
-                        recorded_ms=now_ms,
-                        read_ms=now_ms,
-                        predicted_ms=now_ms,
-                    )
-                ),
+            encoded_insert(
+                change.row_id,
+                change.label,
+                answer,
+                "v1",
+                lsn=change.lsn,
+                committed_ms=change.committed_ms,
+                read_ms=now_ms,
+                predicted_ms=now_ms,
             )
             for change, answer in zip(changes, answers, strict=True)
         ]

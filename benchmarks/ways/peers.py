@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.ways.child import Where
-from benchmarks.ways.way import PATIENCE_S, Child, Recorded
-from labkit import LabError
+from benchmarks.ways.way import Child, Recorded
 from labkit.capture.configs import load_config
 from labkit.engines.catalog import Packages
 from labkit.engines.environment import EngineEnvironment
@@ -40,7 +39,6 @@ class Peer(Recorded):
         portable = portable_file(models / "portable", export_current(models, models / "portable"))
         where = Where(
             kafka=self.lab.kafka,
-            postgres="",
             models=models,
             portable=portable,
             topic=table_topic(BYTES_PREFIX, TEST_TABLE),
@@ -48,8 +46,6 @@ class Peer(Recorded):
         )
         log = self.lab.settings.home / "logs" / f"{self.name}.log"
         self._child = Child(self.module, where, log, environment.python)
-        if self._child.hear(PATIENCE_S) is None:
-            raise LabError(f"{self.name} is not ready after {PATIENCE_S:.0f} s", f"see {log}")
 
     def _debezium(self) -> dict[str, str]:
         return {}

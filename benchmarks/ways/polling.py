@@ -10,10 +10,10 @@ import numpy as np
 import psycopg
 
 from benchmarks.ways.child import Where, tell, told
-from benchmarks.ways.way import PATIENCE_S, Child, Recorded
-from labkit import LabError
-from labkit.model.prediction import Prediction, recorded
-from labkit.settings import PREDICTIONS_TOPIC, TEST_TABLE
+from benchmarks.ways.inserted import encoded_insert
+from benchmarks.ways.way import Child, Recorded
+from labkit.model.prediction import recorded
+from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.librdkafka import SwiftWriter
 
 NEW_ROWS = "SELECT id, label, pixels FROM mnist_test WHERE id > %s ORDER BY id LIMIT 2048"
@@ -35,8 +35,6 @@ class Polling(Recorded):
             models=self.lab.settings.home / "models",
         )
         self._child = Child("benchmarks.ways.polling", where, self.lab.settings.home / "logs" / "polling.log")
-        if self._child.hear(PATIENCE_S) is None:
-            raise LabError(f"{self.name} is not ready after {PATIENCE_S:.0f} s")
 
     def stop(self) -> None:
         """End the process."""
@@ -51,7 +49,6 @@ class Polling(Recorded):
 def main() -> None:
     """Ask without end."""
     from labkit.model.inference import compile_predict, single_thread
-    from labkit.model.prediction_records import encode_prediction
     from labkit.model.store import ModelStore
 
     where = told()
@@ -72,27 +69,13 @@ def main() -> None:
             images = np.frombuffer(b"".join(pixels for _, _, pixels in rows), np.uint8).reshape(-1, 784)
             answers = recorded(predict(images))
             predicted_ms = time.time() * 1000
-            predictions = [
-                Prediction(
-                    table=TEST_TABLE,
-                    row_id=row_id,
-                    operation="c",
-                    label=label,
-                    predicted=answer.index(max(answer)),
-                    probabilities=answer,
-                    model_version=version,
-                    lsn=0,
-                    partition=0,
-                    offset=row_id,
-                    committed_ms=read_ms,
-                    captured_ms=read_ms,
-                    recorded_ms=read_ms,
-                    read_ms=read_ms,
-                    predicted_ms=predicted_ms,
+            encoded = (
+                encoded_insert(
+                    row_id, label, answer, version, committed_ms=read_ms, read_ms=read_ms, predicted_ms=predicted_ms
                 )
                 for (row_id, label, _), answer in zip(rows, answers, strict=True)
-            ]
-            writer.write(PREDICTIONS_TOPIC, ((0, b"%d" % one.row_id, encode_prediction(one)) for one in predictions))
+            )
+            writer.write(PREDICTIONS_TOPIC, ((0, key, value) for key, value in encoded))
             last = rows[-1][0]
 
 

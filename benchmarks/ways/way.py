@@ -143,6 +143,8 @@ class Recorded(Way):
 class Child:
     """A module that runs as a process of its own, and says on its standard output how far it is, as lines of JSON.
 
+    It is there when it has said its first line.
+
     Args:
         module: The module; see `benchmarks.ways.child` for its side.
         where: What it is told, on its standard input: a command line can be seen by everybody.
@@ -166,6 +168,9 @@ class Child:
         print(where.model_dump_json(), file=self._process.stdin, flush=True)
         self._said: queue.SimpleQueue[dict[str, float] | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
+        if self.hear(PATIENCE_S) is None:
+            self.stop()
+            raise LabError(f"{module} is not ready after {PATIENCE_S:.0f} s", f"see {log}")
 
     @property
     def pid(self) -> int:

@@ -11,8 +11,7 @@ import io.debezium.pipeline.spi.Partition;
  * Streaming without a description of each event.
  *
  * <p>For its JMX figures Debezium 3.6 writes down what every event was, and makes a new Jackson {@code ObjectMapper} for
- * that: tens of kilobytes for each row, which is half of the garbage collector's work for a fast stream. Nobody reads
- * these figures here. Only Debezium's coordinator knows who is told of events, and only its own package may ask it.
+ * that: tens of kilobytes of garbage for each row of a fast stream. Nobody reads these figures here. Only Debezium's coordinator knows who is told of events, and only its own package may ask it.
  */
 public final class PlainStreaming {
 
