@@ -76,14 +76,17 @@ class Capturing(Protocol):
         """How the routes are that are no services of the stack."""
         ...
 
+    def restart_failed(self) -> list[str]:
+        """Start again what has failed and does not do so by itself; returns its names."""
+        ...
+
 
 class ByConnect:
     """Kafka Connect: one worker, a connector for each route."""
 
-    def __init__(self, endpoints: Endpoints, settings: Settings) -> None:
+    def __init__(self, endpoints: Endpoints, settings: Settings, patience_s: float) -> None:
         self._endpoints, self._settings = endpoints, settings
-        # A connector starts within a part of the time that a whole server may take.
-        self._client = ConnectClient(endpoints.connect, patience_s=settings.start_timeout_s / 4)
+        self._client = ConnectClient(endpoints.connect, patience_s=patience_s)
 
     def start(self, *routes: str) -> None:
         """Register the connectors of these routes."""
@@ -131,6 +134,13 @@ class ByConnect:
     def status(self) -> list[ServiceStatus]:
         """How each connector is."""
         return [self._connector(name) for name in self._client.names()]
+
+    def restart_failed(self) -> list[str]:
+        """Restart connectors that have failed, or a task of theirs."""
+        failed = [service.name for service in self.status() if service.state == "failed"]
+        for name in failed:
+            self._client.restart(name)
+        return failed
 
     def _connector(self, name: str) -> ServiceStatus:
         status = self._client.status(name)
@@ -241,6 +251,24 @@ class ByServer:
     def status(self) -> list[ServiceStatus]:
         """Nothing: each route is a service of the stack."""
         return []
+
+    def restart_failed(self) -> list[str]:
+        """Nothing: the stack itself starts its services again."""
+        return []
+
+
+def make_capturing(endpoints: Endpoints, settings: Settings, stack: Stack, patience_s: float) -> Capturing:
+    """What runs Debezium in a lab.
+
+    Args:
+        endpoints: The lab's.
+        settings: The lab's.
+        stack: Keeps its servers.
+        patience_s: How long Kafka Connect is asked again while it does not answer, seconds.
+    """
+    if endpoints.capture == "server":
+        return ByServer(endpoints, settings, stack)
+    return ByConnect(endpoints, settings, patience_s)
 
 
 def _service(route: str) -> str:

@@ -389,7 +389,7 @@ def ledger(
     else:
         table = Table("account of mnist_test", "", box=None)
         for name, value in account.as_dict().items():
-            if name != "faults":
+            if name != "faults" and value is not None:
                 table.add_row(name.replace("_", " "), _shown(value))
         console.print(table)
         if account.faults:
@@ -399,6 +399,29 @@ def ledger(
         for words in account.advice:
             _say(f"  → {words}")
     if not account.balanced:
+        raise typer.Exit(1)
+
+
+@app.command()
+def mend(
+    wait: Annotated[float, typer.Option(help="Wait at most this many seconds for what is under way.")] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Record anew what the ledger finds missing, and count again. Exits with 1 where something still is."""
+    mended = Lab().mend(wait, _say)
+    account = mended.ledger
+    if as_json:
+        _print_json(asdict(mended) | {"whole": mended.whole})
+    else:
+        done = [*mended.read_anew, *mended.restarted, *mended.deleted_anew]
+        console.print(
+            f"{'mended' if done else 'nothing to mend'}: {account.rows:,} rows, {account.events:,} events, "
+            f"{account.lost:,} lost, score {'right' if account.score_agrees else 'wrong'}",
+            highlight=False,
+        )
+        for words in account.advice:
+            _say(f"  → {words}")
+    if not mended.whole:
         raise typer.Exit(1)
 
 

@@ -3,6 +3,8 @@
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ import numpy.typing as npt
 
 from labkit.capture.configs import load_config
 from labkit.capture.connect import ConnectClient
-from labkit.capturing import ByConnect, ByServer, Captured, Capturing
+from labkit.capturing import Captured, Capturing, make_capturing
 from labkit.database import DigitTables
 from labkit.database.prediction_table import PredictionTable
 from labkit.digits import Disturbance, load_kept_digits
@@ -27,8 +29,10 @@ from labkit.engines.progress import job_folder
 from labkit.engines.reachable import check_reachable
 from labkit.errors import LabError
 from labkit.ledger import Ledger, take_ledger
+from labkit.mending import Mended, mend
 from labkit.sender import SampleSender
 from labkit.settings import (
+    BYTES_ROUTE,
     CAPTURE_ROUTES,
     SCORER,
     TEST_TABLE,
@@ -39,11 +43,13 @@ from labkit.settings import (
     load_endpoints,
     load_settings,
 )
+from labkit.slots import capture_problem, lost_slots
 from labkit.stack.base import Report, ServiceStatus, Stack
 from labkit.stack.choice import CAPTURES, make_stack, stop, switch
 from labkit.stack.home import prepare_home
 from labkit.status import look_at_lab
 from labkit.stream.topics import create_topics
+from labkit.watch import Watch
 
 if TYPE_CHECKING:
     import keras
@@ -77,6 +83,7 @@ class Lab:
         self._sender: SampleSender | None = None
         self._view: LiveView | None = None
         self._dashboard: Dashboard | None = None
+        self._watch: Watch | None = None
         self._scoring, self._scoring_asked_at = False, float("-inf")
 
     def __repr__(self) -> str:
@@ -127,9 +134,8 @@ class Lab:
     @property
     def _capturing(self) -> Capturing:
         """What runs Debezium in this lab."""
-        if self.endpoints.capture == "server":
-            return ByServer(self.endpoints, self.settings, self.stack)
-        return ByConnect(self.endpoints, self.settings)
+        # A connector starts within a part of the time that a whole server may take.
+        return make_capturing(self.endpoints, self.settings, self.stack, self.settings.start_timeout_s / 4)
 
     def _captured_before(self) -> list[str] | None:
         """Routes that are captured, whoever did it; None where nobody has noted it, and Connect itself knows."""
@@ -172,6 +178,9 @@ class Lab:
         if self._dashboard is not None:
             self._dashboard.close()
             self._dashboard = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
         if self._view is not None:
             self._view.stop()
             self._view = None
@@ -535,6 +544,8 @@ class Lab:
         while True:
             worked = time.thread_time()
             ledger = take_ledger(self.tables, self.kafka)
+            if self._view is not None:
+                ledger = replace(ledger, shown=self._view.state().predictions_seen)
             if ledger.lost == 0 or time.monotonic() > deadline:
                 return ledger
             _pause(0.3, worked)
@@ -546,8 +557,9 @@ class Lab:
             The ledger then.
 
         Raises:
-            LabError: Something has not arrived in time.
+            LabError: Nothing captures, or something has not arrived in time.
         """
+        self.wait_captured(timeout_s)
         ledger = self.ledger(wait_s=timeout_s)
         if ledger.lost:
             raise LabError(f"{ledger.lost} changes have not arrived after {timeout_s:.0f} s", "labkit status")
@@ -558,6 +570,75 @@ class Lab:
 
         self.wait_until(caught_up, "the live view has read all of it", timeout_s)
         return ledger
+
+    def wait_captured(self, timeout_s: float = 60.0) -> None:
+        """Wait until Kafka has all that was committed by now.
+
+        Also rows that were inserted and deleted meanwhile, of which no table tells: the replication slot must have been
+        confirmed up to where PostgreSQL's write-ahead log ends now. It is confirmed once a second, and the last change
+        by the next heartbeat.
+
+        Raises:
+            LabError: Nothing captures, or it took longer.
+        """
+        slot = load_config(BYTES_ROUTE, self.endpoints, self.settings).slot
+        committed = self.tables.log_position()
+
+        def captured() -> bool:
+            confirmed = self.tables.confirmed(slot)
+            if confirmed is None:
+                raise LabError(f"route {BYTES_ROUTE!r} has no replication slot: nothing captures", "lab.capture()")
+            return confirmed >= committed
+
+        self.wait_until(captured, "what was committed is captured", timeout_s)
+
+    def mend(self, wait_s: float = 60.0, report: Report = print) -> Mended:
+        """Mend what the ledger finds missing, and count again; see `labkit.mending.mend`.
+
+        Args:
+            wait_s: How long what is under way may take, seconds.
+            report: Told of each step.
+
+        Raises:
+            LabError: A server is away, or Debezium refused.
+        """
+
+        def read_anew(route: str) -> None:
+            self.release(route)
+            self.capture(route)
+
+        def settled_ledger() -> Ledger:
+            self.wait_captured(wait_s)
+            deadline = time.monotonic() + wait_s
+            while True:
+                worked = time.thread_time()
+                ledger = self.ledger()
+                if not (ledger.events_without_prediction and self.scoring) or time.monotonic() > deadline:
+                    return ledger
+                _pause(0.3, worked)
+
+        return mend(
+            lambda: lost_slots(self.tables, self.settings),
+            self._capturing.restart_failed,
+            read_anew,
+            settled_ledger,
+            self.tables,
+            report,
+        )
+
+    @property
+    def capture_problem(self) -> str:
+        """What keeps changes from being captured; empty where all is well. Looked at in the background."""
+        if self._watch is None:
+            endpoints, settings = self.endpoints, self.settings
+            capturing = make_capturing(endpoints, settings, self.stack, patience_s=0.0)
+
+            def look() -> str:
+                with closing(DigitTables(endpoints, patience_s=0.0)) as tables:
+                    return capture_problem(tables, capturing, settings)
+
+            self._watch = Watch(look)
+        return self._watch.problem
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
         """Wait until something is so.

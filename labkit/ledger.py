@@ -17,11 +17,9 @@ from labkit.stream.reading import read_to_present_end
 UNDER_WAY = "what is under way counts as lost; once the stream rests: labkit ledger --wait 30; where it stays:"
 SCORE_AGAIN = "events without prediction: labkit status, and labkit logs scorer; started again, it goes on where it was"
 CAPTURE_AGAIN = (
-    "rows without event or out of date: labkit logs connect says why; then in a notebook lab.release('bytes') and "
-    "lab.capture(), which read the tables anew"
+    "rows without event, out of date or gone without one: labkit logs connect says why; labkit mend records them anew"
 )
 BEGIN_AGAIN = "no event can mend it any more; to begin anew, without the old rows: labkit down, then labkit up"
-GONE = f"rows gone without event: {BEGIN_AGAIN}"
 COUNTED_ONCE = "captured, repeated or predicted twice, as after tables were read anew: the score counts each row once"
 OUT_OF_ORDER = f"a row's changes were recorded in another order than they were committed in: {BEGIN_AGAIN}"
 WRONG_SCORE = f"the score is not that of the table: {BEGIN_AGAIN}"
@@ -93,10 +91,13 @@ class Ledger:
         events_out_of_order: Events that were recorded after a later change of the same row, by its LSN.
         events_without_prediction: Events the scorer has not recorded.
         events_predicted_twice: Events with more than one prediction.
+        ids_never_seen: Ids, or ranges of them, that were drawn for rows of which there is neither row nor event: their
+            insert was taken back, or they were inserted and deleted while nobody captured.
         foreign_records: Records in the two topics that are neither event nor prediction.
         counted: Rows in the running score.
         accuracy: Running accuracy; None before the first counted row.
         score_agrees: Whether the running score equals one computed from the table anew.
+        shown: Predictions that the screen of this process has taken in; None without a screen.
         faults: Each fault of all the lists, with all that is known of it.
     """
 
@@ -111,11 +112,13 @@ class Ledger:
     events_out_of_order: list[str]
     events_without_prediction: list[str]
     events_predicted_twice: list[str]
+    ids_never_seen: list[str]
     foreign_records: int
     counted: int
     accuracy: float | None
     score_agrees: bool
     faults: list[Fault]
+    shown: int | None = None
 
     @property
     def lost(self) -> int:
@@ -146,8 +149,7 @@ class Ledger:
         kinds = (
             (self.lost, UNDER_WAY),
             (self.events_without_prediction, SCORE_AGAIN),
-            (self.rows_without_event or self.rows_out_of_date, CAPTURE_AGAIN),
-            (self.rows_gone_without_event, GONE),
+            (self.rows_without_event or self.rows_out_of_date or self.rows_gone_without_event, CAPTURE_AGAIN),
             (self.duplicated, COUNTED_ONCE),
             (self.events_out_of_order, OUT_OF_ORDER),
             (self.lost == 0 and not self.score_agrees, WRONG_SCORE),
@@ -193,13 +195,19 @@ def take_ledger(tables: DigitTables, servers: str, table: str = TEST_TABLE) -> L
         except NotADigitError:
             foreign += 1
     predictions, no_predictions = read_predictions(servers)
-    account = balance(labels, events, [p for p in predictions if p.table == table], foreign + no_predictions)
+    account = balance(
+        labels, events, [p for p in predictions if p.table == table], foreign + no_predictions, tables.highest_id(table)
+    )
     unknown = [fault.row_id for fault in account.faults if fault.kind in COMMITTED_ONLY]
     return account.with_transactions(tables.transactions(unknown, table)) if unknown else account
 
 
 def balance(
-    labels: Mapping[int, int | None], events: Iterable[ChangeEvent], predictions: Iterable[Prediction], foreign: int = 0
+    labels: Mapping[int, int | None],
+    events: Iterable[ChangeEvent],
+    predictions: Iterable[Prediction],
+    foreign: int = 0,
+    highest_id: int = 0,
 ) -> Ledger:
     """Balance one table's account.
 
@@ -208,6 +216,7 @@ def balance(
         events: All its change events, in the order of their offsets.
         predictions: All its predictions, in the order of their offsets.
         foreign: Records that were neither.
+        highest_id: The highest id that was ever drawn for a row.
     """
     events, predictions = list(events), list(predictions)
     newest = {event.row_id: event for event in events}
@@ -265,6 +274,7 @@ def balance(
         events_out_of_order=places_of("event out of order"),
         events_without_prediction=places_of("event without prediction"),
         events_predicted_twice=places_of("event predicted twice"),
+        ids_never_seen=_gaps({*labels, *newest}, highest_id),
         foreign_records=foreign,
         counted=result.counted,
         accuracy=result.accuracy,
@@ -310,6 +320,18 @@ def _out_of_order(changes: Iterable[ChangeEvent]) -> list[ChangeEvent]:
             found.append(event)
         if event.operation != "r":
             highest[event.row_id] = max(event.lsn, before)
+    return found
+
+
+def _gaps(known: Collection[int], highest: int) -> list[str]:
+    """Which of the numbers 1 to ``highest`` are not known, as ``7`` or ``7–9``."""
+    found: list[str] = []
+    before = 0
+    for number in [*sorted(number for number in known if number <= highest), highest + 1]:
+        first, last = before + 1, number - 1
+        if first <= last:
+            found.append(str(first) if first == last else f"{first}–{last}")
+        before = number
     return found
 
 

@@ -13,7 +13,8 @@ from labkit.engines.options import CDC_SLOT
 from labkit.engines.progress import job_folder, read_progress
 from labkit.engines.side_job import running_side_jobs, side_log
 from labkit.errors import LabError
-from labkit.settings import CAPTURE_ROUTES, CDC_SCORER, HTTP_ROUTE, SCORER, Settings, load_endpoints
+from labkit.settings import CDC_SCORER, SCORER, Settings, load_endpoints
+from labkit.slots import MEND, lost_slots
 from labkit.stack import debezium_server
 from labkit.stack.base import ServiceStatus, Stack
 from labkit.stack.keeper import memory_mib
@@ -25,7 +26,7 @@ class _Database:
 
     Attributes:
         problem: Why changes of a table could not be captured, or why it does not answer; empty where all is well.
-        lost_slots: Replication slots that it has given up: by name, its reason.
+        lost_slots: What is wrong with routes whose replication slot is lost, by route.
         cdc_waiting: Bytes of its log that Flink's own Debezium has not read yet; None where that has no slot.
     """
 
@@ -51,14 +52,14 @@ def look_at_lab(
     if all(service.healthy for service in services if service.name == "connect"):
         services += capturing().status()
     answers = any(service.name == "postgres" and service.healthy for service in services)
-    database = _ask(tables()) if answers else _Database()
+    database = _ask(tables(), settings) if answers else _Database()
     services = [_with_tables(_with_progress(service, database, settings), database) for service in services]
     return _with_slots(services, database, settings) + _side_jobs(settings)
 
 
-def _ask(tables: DigitTables) -> _Database:
+def _ask(tables: DigitTables, settings: Settings) -> _Database:
     try:
-        return _Database(tables.problem(), tables.lost_slots(), tables.slot_lag(CDC_SLOT))
+        return _Database(tables.problem(), lost_slots(tables, settings), tables.slot_lag(CDC_SLOT))
     except LabError as error:  # It has gone away just now.
         return _Database(error.problem)
 
@@ -85,16 +86,12 @@ def _with_progress(service: ServiceStatus, database: _Database, settings: Settin
 
 
 def _with_slots(services: Sequence[ServiceStatus], database: _Database, settings: Settings) -> list[ServiceStatus]:
-    """What captures by a slot that PostgreSQL has given up is not well, though Debezium waits without a word."""
+    """What captures by a slot that is lost is not well, though Debezium may wait without a word."""
     problems: dict[str, str] = {}
-    for route in (*CAPTURE_ROUTES, HTTP_ROUTE) if database.lost_slots else ():
+    for route, words in database.lost_slots.items():
+        note = f"{words}: changes since are not captured → {MEND}"
         connector = load_config(route, load_endpoints(settings), settings)
-        if reason := database.lost_slots.get(connector.slot):
-            note = (
-                f"its replication slot {connector.slot!r} is lost ({reason}): changes since are not captured → "
-                f"lab.release({route!r}), then lab.capture({route!r}), which read the tables anew"
-            )
-            problems |= {connector.name: note, debezium_server.service(route): note}
+        problems |= {connector.name: note, debezium_server.service(route): note}
     return [
         replace(service, healthy=False, note=problems[service.name]) if service.name in problems else service
         for service in services

@@ -69,6 +69,7 @@ class Calls:
         self.sending = False
         self.scoring = True
         self.sending_problem = ""
+        self.capture_problem = ""
         self.older: Sequence[ScoredEvent] = ()
 
     def insert(self, pixels: Any, label: int | None) -> int:

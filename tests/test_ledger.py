@@ -100,15 +100,15 @@ def test_an_account_that_balances_needs_no_advice() -> None:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ({"rows_without_event": [5]}, ["--wait 30", "lab.release('bytes')"]),
-        ({"rows_out_of_date": [2]}, ["--wait 30", "lab.release('bytes')"]),
-        ({"rows_gone_without_event": [4]}, ["--wait 30", "labkit down"]),
+        ({"rows_without_event": [5]}, ["--wait 30", "labkit mend"]),
+        ({"rows_out_of_date": [2]}, ["--wait 30", "labkit mend"]),
+        ({"rows_gone_without_event": [4]}, ["--wait 30", "labkit mend"]),
         ({"events_without_prediction": ["0@3"]}, ["--wait 30", "labkit logs scorer"]),
         ({"rows_captured_twice": [1]}, ["counts each row once"]),
         ({"events_repeated": ["row 2, u, LSN 0/3EC"]}, ["counts each row once"]),
         ({"events_predicted_twice": ["0@3"]}, ["counts each row once"]),
         ({"score_agrees": False}, ["labkit down"]),
-        ({"rows_without_event": [5], "score_agrees": False}, ["--wait 30", "lab.release('bytes')"]),
+        ({"rows_without_event": [5], "score_agrees": False}, ["--wait 30", "labkit mend"]),
     ],
 )
 def test_each_fault_has_its_advice(fault: dict[str, Any], says: list[str]) -> None:
@@ -256,3 +256,12 @@ def test_predictions_of_a_topic_that_was_there_before_answer_no_event_of_the_new
     answered = [*map(predicted, old), predicted(new[0])]
     ledger = balance({4: 3, 5: 3}, new, answered)
     assert (ledger.events_without_prediction, ledger.events_predicted_twice) == (["0@1"], [])
+
+
+def test_ids_of_which_there_is_neither_row_nor_event_are_named() -> None:
+    assert balance(LABELS, EVENTS, PREDICTIONS, highest_id=4).ids_never_seen == []
+    assert balance(LABELS, EVENTS, PREDICTIONS, highest_id=9).ids_never_seen == ["5–9"]
+    assert balance({3: 1, 7: 2}, [], [], highest_id=8).ids_never_seen == ["1–2", "4–6", "8"]
+    # Ids that somebody chose by hand are beyond what was drawn.
+    assert balance({1: 1, 70: 2}, [], [], highest_id=2).ids_never_seen == ["2"]
+    assert balance({}, [], []).ids_never_seen == []

@@ -397,4 +397,4 @@ def test_only_what_is_signed_lately_and_of_sane_size_is_taken(posting: Lab) -> N
 
 def test_connect_cannot_post(by_connect: Lab) -> None:
     with pytest.raises(LabError, match="the route 'http' needs Debezium Server"):
-        ByConnect(by_connect.endpoints, by_connect.settings).start("http")
+        ByConnect(by_connect.endpoints, by_connect.settings, patience_s=10.0).start("http")

@@ -571,8 +571,12 @@ def test_the_bar_shows_health():
     assert (bar.sending, bar.events_seen, bar.predictions_seen, bar.latency_ms) == (True, 4, 3, 13.2)
     assert bar.problem == "Kafka is away"
     calls.sending_problem = "PostgreSQL is away"
+    calls.capture_problem = "the slot is gone"
     bar.show(LiveState())
     assert bar.problem == "PostgreSQL is away"
+    calls.sending_problem = ""
+    bar.show(LiveState())
+    assert bar.problem == "the slot is gone"
 
 
 @pytest.mark.parametrize("widget", [ControlBar, DrawPad, EventFeed, PredictionCard, Scoreboard, Timeline])

@@ -13,7 +13,7 @@ from labkit.errors import LabError
 # Names that Kafka Connect understands by their beginning and so cannot list.
 OPEN_PREFIXES = ("driver.", "producer.override.", "admin.override.", "topic.creation.", "custom.metric.tags")
 
-SETTLE_S = 3.0
+SETTLE_S = 8.0
 
 
 def with_decoding_plugin(connector: ConnectorConfig) -> ConnectorConfig:

@@ -28,7 +28,8 @@ SOURCE_OPTIONS = frozenset(
         "publication.autocreate.mode",
         "poll.interval.ms",
         "heartbeat.interval.ms",
-        "heartbeat.action.query",
+        "lsn.flush.mode",
+        "status.update.interval.ms",
         "message.prefix.exclude.list",
         "snapshot.mode",
     }

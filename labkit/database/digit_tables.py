@@ -155,14 +155,58 @@ class DigitTables:
         statement = sql.SQL("SELECT id, pixels FROM {} WHERE id = ANY(%s)").format(_table(table))
         return dict(self._run(lambda connection: connection.execute(statement, [list(row_ids)]).fetchall()))
 
-    def slots(self) -> list[str]:
-        """Names of the replication slots."""
-        return [
-            row[0]
-            for row in self._run(
-                lambda connection: connection.execute("SELECT slot_name FROM pg_replication_slots").fetchall()
-            )
-        ]
+    def delete_anew(self, row_ids: Sequence[int], table: str = TEST_TABLE) -> list[int]:
+        """Insert rows that are gone once more, empty, and delete them in the same transaction.
+
+        For rows whose deletion has left no change event: this leaves one. A row that is there is left alone.
+
+        Returns:
+            The rows of which that was done.
+        """
+        name = _table(table)
+        insert = sql.SQL(
+            "INSERT INTO {} (id, pixels) SELECT id, decode(repeat('00', 784), 'hex') FROM unnest(%s::int[]) AS id "
+            "ON CONFLICT (id) DO NOTHING RETURNING id"
+        ).format(name)
+        delete = sql.SQL("DELETE FROM {} WHERE id = ANY(%s)").format(name)
+
+        def insert_and_delete(connection: psycopg.Connection) -> list[int]:
+            with connection.transaction():
+                inserted = [row[0] for row in connection.execute(insert, [list(row_ids)])]
+                connection.execute(delete, [inserted])
+            return inserted
+
+        return self._run(insert_and_delete) if row_ids else []
+
+    def highest_id(self, table: str) -> int:
+        """The highest id that was ever drawn for a row of a table; 0 before the first."""
+        statement = sql.SQL("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {}").format(
+            sql.Identifier(id_sequence(table))
+        )
+        found = self._run(lambda connection: connection.execute(statement).fetchone())
+        return found[0] if found else 0
+
+    def slots(self) -> dict[str, str | None]:
+        """The replication slots: by name, why PostgreSQL has given one up, or None."""
+        statement: LiteralString = (
+            "SELECT slot_name, CASE WHEN wal_status = 'lost' THEN coalesce(invalidation_reason, 'lost') END "
+            "FROM pg_replication_slots"
+        )
+        return dict(self._run(lambda connection: connection.execute(statement).fetchall()))
+
+    def log_position(self) -> int:
+        """Up to where PostgreSQL's write-ahead log is written now, an LSN."""
+        statement: LiteralString = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
+        found = self._run(lambda connection: connection.execute(statement).fetchone())
+        return found[0] if found else 0
+
+    def confirmed(self, slot: str) -> int | None:
+        """Up to which LSN the reader of a replication slot has confirmed the log; None without such a slot."""
+        statement: LiteralString = (
+            "SELECT pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')::bigint FROM pg_replication_slots WHERE slot_name = %s"
+        )
+        found = self._run(lambda connection: connection.execute(statement, [slot]).fetchone())
+        return found[0] if found else None
 
     def slot_lag(self, slot: str) -> int | None:
         """WAL since what the reader of a replication slot last confirmed, bytes; None without such a slot."""
@@ -172,13 +216,6 @@ class DigitTables:
         )
         found = self._run(lambda connection: connection.execute(statement, [slot]).fetchone())
         return found[0] if found else None
-
-    def lost_slots(self) -> dict[str, str]:
-        """Replication slots that PostgreSQL has given up, as it needed the log that they kept: by name, its reason."""
-        statement: LiteralString = (
-            "SELECT slot_name, invalidation_reason FROM pg_replication_slots WHERE wal_status = 'lost'"
-        )
-        return dict(self._run(lambda connection: connection.execute(statement).fetchall()))
 
     def slot_reader(self, slot: str) -> str:
         """Who reads a replication slot now, such as ``pg_recvlogical, PostgreSQL's process 4711``."""

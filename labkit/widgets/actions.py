@@ -1,4 +1,4 @@
-"""What the dashboard asks of the outside: verbs that change the stream, questions about its past, and three facts."""
+"""What the dashboard asks of the outside: verbs that change the stream, questions about its past, and some facts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -78,6 +78,11 @@ class DashboardActions(Protocol):
     @property
     def sending_problem(self) -> str:
         """Why sending ended by itself; empty where it did not. Cheap, too."""
+        ...
+
+    @property
+    def capture_problem(self) -> str:
+        """What keeps changes from being captured; empty where all is well. Cheap, too."""
         ...
 
     @property

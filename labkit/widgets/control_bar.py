@@ -59,7 +59,7 @@ class ControlBar(RequestWidget):
                 self.forget_status()
             self.sending = self._actions.sending
             self.scoring = self._actions.scoring
-            self.problem = state.problem or self._actions.sending_problem
+            self.problem = state.problem or self._actions.sending_problem or self._actions.capture_problem
             self.events_seen = state.events_seen
             self.predictions_seen = state.predictions_seen
             self.latency_ms = None if state.latency is None else rounded(state.latency.median_ms)

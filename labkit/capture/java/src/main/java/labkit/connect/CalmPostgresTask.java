@@ -1,17 +1,25 @@
 package labkit.connect;
 
+import java.sql.SQLException;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 
+import io.debezium.DebeziumException;
+import io.debezium.bean.StandardBeanNames;
 import io.debezium.config.CommonConnectorConfig;
 import io.debezium.config.Configuration;
 import io.debezium.connector.postgresql.PostgresConnector;
+import io.debezium.connector.postgresql.PostgresConnectorConfig;
 import io.debezium.connector.postgresql.PostgresConnectorTask;
 import io.debezium.connector.postgresql.PostgresOffsetContext;
 import io.debezium.connector.postgresql.PostgresPartition;
+import io.debezium.connector.postgresql.connection.PostgresConnection;
+import io.debezium.function.LogPositionValidator;
 import io.debezium.pipeline.ChangeEventSourceCoordinator;
 import io.debezium.pipeline.PlainStreaming;
+import io.debezium.pipeline.spi.OffsetContext;
+import io.debezium.pipeline.spi.Partition;
 import org.apache.kafka.connect.source.SourceRecord;
 
 /**
@@ -53,6 +61,33 @@ public class CalmPostgresTask extends PostgresConnectorTask {
             return coordinator;
         } finally {
             queue = WakingQueue.take(key);
+        }
+    }
+
+    /**
+     * Whether the task can go on where it stopped: whether its replication slot is still there.
+     *
+     * <p>Debezium also demands that the slot is not ahead of the offset in Kafka. But with
+     * {@code lsn.flush.mode=connector_and_driver} it may be: PostgreSQL's driver moves it on over what others wrote, and no
+     * change of ours is in between, since the driver waits until all that it has handed out is confirmed.
+     */
+    @Override
+    public boolean isLogPositionAvailable(
+            LogPositionValidator validator, Partition partition, OffsetContext offset, CommonConnectorConfig config) {
+        String slot = ((PostgresConnectorConfig) config).slotName();
+        PostgresConnection connection =
+                config.getBeanRegistry().lookupByName(StandardBeanNames.JDBC_CONNECTION, PostgresConnection.class);
+        try {
+            boolean there = connection.prepareQueryAndMap(
+                    "SELECT 1 FROM pg_replication_slots WHERE slot_name = ?",
+                    statement -> statement.setString(1, slot),
+                    result -> result.next());
+            if (!there) {
+                throw new DebeziumException("The replication slot '" + slot + "' is gone: changes since are not captured");
+            }
+            return true;
+        } catch (SQLException e) {
+            throw new DebeziumException("PostgreSQL does not tell of the replication slot '" + slot + "'", e);
         }
     }
 
