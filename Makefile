@@ -16,7 +16,7 @@ endif
 # Images of containers like to set it. Each process would then compile TensorFlow's modules anew: three times the start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab room serve-room demo test test-all pytest pytest-all pytest-beside pytest-beside-all lint notebooks exercises cluster cluster-down pictures bench setup setup-dev chromium down lock help
+.PHONY: lab room serve-room demo test test-all pytest pytest-all pytest-beside pytest-beside-all lint notebooks exercises cluster cluster-down pictures bench chaos setup setup-dev chromium nftables down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab; with STACK=compose the servers run in containers"
@@ -28,6 +28,7 @@ help:
 	@echo "make notebooks   run every solution, store its outputs, make the exercises"
 	@echo "make exercises   make the exercise notebooks from their solutions"
 	@echo "make bench   every way from a row to its prediction, side by side: docs/bench.md, build/bench.json"
+	@echo "make chaos   faults on every part of a lab, drawn by seeds: SEED=1 RUNS=20; build/chaos.json"
 	@echo "make pictures    take the documents' pictures anew"
 	@echo "make down   stop the servers and delete their data"
 	@echo "make cluster   with Docker, start a cluster for an engine: ENGINE=spark or flink; make cluster-down ends it"
@@ -68,6 +69,11 @@ cluster-down:
 bench: setup-dev
 	@.venv/bin/python -m benchmarks.bench
 
+SEED ?= 1
+RUNS ?= 20
+chaos: setup-dev nftables
+	@.venv/bin/python -m tests.chaos --seed $(SEED) --runs $(RUNS)
+
 pictures: setup-dev chromium
 	@.venv/bin/python -m tools.pictures
 
@@ -80,8 +86,11 @@ setup-dev:
 chromium:
 	@$(PYTHON3) tools/chromium.py
 
+nftables:
+	@$(PYTHON3) tools/nftables.py
+
 # Side by side: most tests; the lessons, and after them some modules; and the type checker.
-test test-all: setup-dev chromium
+test test-all: setup-dev chromium nftables
 	@$(MAKE) --no-print-directory --jobs=3 lint $(subst test,pytest,$@) $(subst test,pytest-beside,$@)
 
 # A test that calls make itself must not look for this one's jobs.

@@ -4,11 +4,11 @@ The system's is taken where there is one. Where this runs as root on a Debian, i
 Playwright fetches its own.
 """
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+import debian
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -23,20 +23,14 @@ def main() -> int:
     if find():
         return 0
     print("chromium: installing it for the browser test", file=sys.stderr)
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        commands = [
-            ["apt-get", "update", "-qq"],
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
-        ]
+    if debian.can_install():
+        commands = debian.install_commands("chromium")
     else:
         python = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "python"
         commands = [[str(python), "-m", "playwright", "install", "chromium"]]
-    for command in commands:
-        if subprocess.call(command, stdout=subprocess.DEVNULL) != 0:
-            print(
-                "chromium: could not be installed; install Chromium, then run the same command again", file=sys.stderr
-            )
-            return 1
+    if not debian.run_quietly(commands):
+        print("chromium: could not be installed; install Chromium, then run the same command again", file=sys.stderr)
+        return 1
     return 0
 
 
