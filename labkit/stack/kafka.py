@@ -55,8 +55,9 @@ key.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
 # Source offsets and records are written in one Kafka transaction: a killed worker repeats nothing.
 exactly.once.source.support=enabled
-# Ends what a killed worker has left open: the next would wait for it a minute, or for ever.
-rest.extension.classes=labkit.connect.LeftoverTransactions
+# The first ends what a killed worker has left open: the next would wait for it a minute, or for ever. The second keeps
+# other users of this machine out.
+rest.extension.classes=labkit.connect.LeftoverTransactions,labkit.connect.OwnUserOnly
 offset.flush.interval.ms=5000
 # By default six digits as text are a request, and these are half of the requests that a fast stream makes.
 producer.batch.size=262144
