@@ -30,6 +30,7 @@ SOURCE_OPTIONS = frozenset(
         "heartbeat.interval.ms",
         "lsn.flush.mode",
         "status.update.interval.ms",
+        "retriable.restart.connector.wait.ms",
         "message.prefix.exclude.list",
         "snapshot.mode",
     }

@@ -11,7 +11,7 @@ from tests.chaos.place import struck_lab
 from tests.chaos.plan import Plan
 from tests.chaos.run import Outcome, run
 
-RUNS_IN_A_LAB = 24
+RUNS_IN_A_LAB = 10
 
 
 @dataclass(frozen=True, slots=True)
