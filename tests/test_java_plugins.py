@@ -37,8 +37,9 @@ def debezium(java_artifacts: JavaArtifacts, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def api(java_artifacts: JavaArtifacts, debezium: Path) -> list[Path]:
-    """What every Kafka Connect gives a plugin; its runtime, which a store of ours extends; and Debezium."""
-    names = ("connect-api-", "kafka-clients-", "slf4j-api-", "connect-runtime-", "connect-json-")
+    """What every Kafka Connect gives a plugin; its runtime and what its REST interface is made of; and Debezium."""
+    connect = ("connect-api-", "kafka-clients-", "slf4j-api-", "connect-runtime-", "connect-json-")
+    names = (*connect, "jakarta.ws.rs-api-", "jakarta.servlet-api-")
     jars = [jar for jar in java_artifacts("connect") if jar.name.startswith(names)]
     assert len(jars) == len(names)
     return [*jars, *debezium.glob("debezium-*.jar")]

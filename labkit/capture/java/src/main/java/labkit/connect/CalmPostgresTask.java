@@ -23,8 +23,8 @@ import io.debezium.pipeline.spi.Partition;
 import org.apache.kafka.connect.source.SourceRecord;
 
 /**
- * Debezium's task, which rests while nothing changes. With a poll every few milliseconds Debezium's own is busy then, in
- * two ways.
+ * Debezium's task, which loses no change at a restart (see {@link WholePositions}), and rests while nothing changes. With a
+ * poll every few milliseconds Debezium's own is busy then, in two ways.
  *
  * <p>With exactly-once source support Kafka Connect says "committed" after every poll, also after one that brought
  * nothing. Each time Debezium's task reads the offsets topic to its end, so as to confirm to the replication slot what
@@ -44,6 +44,7 @@ public class CalmPostgresTask extends PostgresConnectorTask {
     private volatile WakingQueue<?> queue;
     private volatile boolean mayConfirm;
     private volatile long confirmedNanos;
+    private volatile WholePositions positions;
 
     @Override
     public ChangeEventSourceCoordinator<PostgresPartition, PostgresOffsetContext> start(Configuration config) {
@@ -55,6 +56,8 @@ public class CalmPostgresTask extends PostgresConnectorTask {
                 .with(WakingQueue.KEY, key)
                 .build();
         confirmedNanos = System.nanoTime() - CONFIRM_NANOS;
+        PostgresPartition source = new PostgresPartition(new PostgresConnectorConfig(config).getLogicalName(), "");
+        positions = new WholePositions(context.offsetStorageReader().offset(source.getSourcePartition()));
         try {
             ChangeEventSourceCoordinator<PostgresPartition, PostgresOffsetContext> coordinator = super.start(ours);
             PlainStreaming.leaveEventsUntold(coordinator);
@@ -105,6 +108,6 @@ public class CalmPostgresTask extends PostgresConnectorTask {
             performCommit();
         }
         queue.await(WAIT_MS);
-        return super.doPoll();
+        return positions.of(super.doPoll());
     }
 }

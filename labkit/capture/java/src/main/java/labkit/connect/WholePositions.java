@@ -1,0 +1,121 @@
+package labkit.connect;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+import org.apache.kafka.connect.source.SourceRecord;
+
+/**
+ * Source offsets from which Debezium goes on without losing a change.
+ *
+ * <p>Of one write-ahead log record of PostgreSQL several changes may come, all with its LSN: the rows that a COPY has put
+ * on one page, or a delete and its tombstone. Debezium's offset says only which LSN was recorded last, and after a restart
+ * it goes on behind that LSN. Where a worker was stopped between two changes with the same LSN, the second is lost (Debezium
+ * issues 7531 and 7945).
+ *
+ * <p>Here each record carries the offset of the last change with another LSN before it, and how many records with its own
+ * LSN there have been. After a restart Debezium brings all of these once more, and as many as were recorded are left out:
+ * nothing is lost or repeated. A heartbeat after a transaction's end carries its own offset, as nothing is halfway then;
+ * so do the records of a snapshot, which is taken anew if it is interrupted.
+ */
+final class WholePositions {
+
+    /** In an offset, beside what Debezium puts there: the LSN of the records that have begun. */
+    static final String BEGUN_LSN = "labkit_begun_lsn";
+    /** How many records with that LSN have been recorded. */
+    static final String BEGUN_RECORDS = "labkit_begun_records";
+
+    private static final String LSN = "lsn";
+    private static final String SNAPSHOT = "snapshot";
+    private static final String MESSAGE_TYPE = "messageType";
+    private static final List<String> TRANSACTION_ENDS = List.of("COMMIT", "MESSAGE");
+    private static final String HEARTBEAT = "io.debezium.connector.common.Heartbeat";
+
+    private final long recordedLsn;
+    private final long recordedRecords;
+    private Map<String, ?> whole;
+    private Map<String, ?> newest;
+    private Long begunLsn;
+    private long begunRecords;
+    private boolean resuming;
+
+    /**
+     * @param stored the offset that a task begins at, or null where it begins with nothing
+     */
+    WholePositions(Map<String, ?> stored) {
+        Map<String, Object> own = stored == null ? new HashMap<>() : new HashMap<>(stored);
+        Object lsn = own.remove(BEGUN_LSN);
+        Object records = own.remove(BEGUN_RECORDS);
+        resuming = lsn != null && records != null;
+        recordedLsn = resuming ? ((Number) lsn).longValue() : 0;
+        recordedRecords = resuming ? ((Number) records).longValue() : 0;
+        whole = own;
+        newest = own;
+    }
+
+    /**
+     * @param records what Debezium hands out, in its order
+     * @return the same with other offsets, without those that were recorded before a restart
+     */
+    List<SourceRecord> of(List<SourceRecord> records) {
+        List<SourceRecord> left = new ArrayList<>(records.size());
+        for (SourceRecord record : records) {
+            SourceRecord one = of(record);
+            if (one != null) {
+                left.add(one);
+            }
+        }
+        return left;
+    }
+
+    private SourceRecord of(SourceRecord record) {
+        Map<String, ?> offset = record.sourceOffset();
+        boolean heartbeat = record.valueSchema() != null && HEARTBEAT.equals(record.valueSchema().name());
+        if (offset.containsKey(SNAPSHOT) || !(offset.get(LSN) instanceof Number number)) {
+            return whole(record);
+        }
+        long lsn = number.longValue();
+        if (heartbeat && resuming && lsn <= recordedLsn) {
+            // Debezium still looks for the place: what was recorded must not be forgotten.
+            return with(record, recordedLsn, recordedRecords);
+        }
+        // Before the first change after a snapshot there is no type.
+        Object type = offset.get(MESSAGE_TYPE);
+        if (heartbeat && (type == null || TRANSACTION_ENDS.contains(type))) {
+            return whole(record);
+        }
+        if (begunLsn == null || begunLsn != lsn) {
+            whole = newest;
+            begunLsn = lsn;
+            begunRecords = 0;
+        }
+        newest = offset;
+        if (!heartbeat) {
+            begunRecords++;
+            resuming = resuming && lsn == recordedLsn && begunRecords <= recordedRecords;
+            if (resuming) {
+                return null;
+            }
+        }
+        return with(record, begunLsn, begunRecords);
+    }
+
+    private SourceRecord whole(SourceRecord record) {
+        whole = record.sourceOffset();
+        newest = whole;
+        begunLsn = null;
+        resuming = false;
+        return record;
+    }
+
+    private SourceRecord with(SourceRecord record, long lsn, long records) {
+        Map<String, Object> offset = new HashMap<>(whole);
+        offset.put(BEGUN_LSN, lsn);
+        offset.put(BEGUN_RECORDS, records);
+        return new SourceRecord(record.sourcePartition(), offset, record.topic(), record.kafkaPartition(),
+                record.keySchema(), record.key(), record.valueSchema(), record.value(), record.timestamp(),
+                record.headers());
+    }
+}
