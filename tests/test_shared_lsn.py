@@ -16,6 +16,7 @@ from tests.accounts import balanced
 from tests.test_worker_restart import kill
 
 ROWS, KILLS = 5000, 4
+DEBEZIUMS = "io.debezium.connector.postgresql.PostgresConnector"
 SMALL_BATCHES = {"max.batch.size": "7", "max.queue.size": "16"}
 """So that many a batch ends between two rows with the same LSN."""
 
@@ -56,20 +57,15 @@ def test_debeziums_own_connector_loses_some(scoring_lab: Lab) -> None:
     """Should this fail one day, Debezium has mended it, and ours need not do so any more."""
     lab = scoring_lab
     usual = load_config("bytes", lab.endpoints, lab.settings)
-    own = {
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "log.position.check.enable": "false",
-    }
+    own = {"connector.class": DEBEZIUMS, "lsn.flush.mode": "connector", "heartbeat.interval.ms": "0"}
     lab.connect.register(dataclasses.replace(usual, config={**usual.config, **SMALL_BATCHES, **own}))
-    digits = load_digits("bundled", "test")
     try:
+        lab.tables.copy(load_digits("bundled", "test").take(ROWS), TEST_TABLE)
         for _ in range(KILLS):
-            lab.tables.copy(digits.take(500), TEST_TABLE)
-            time.sleep(0.3)
+            time.sleep(0.5)
             kill(lab, "connect")
             lab.wait_until(lambda: all(status.healthy for status in lab.status()), "Connect is back", timeout_s=60)
-        lab.wait_captured(90)
-        assert lab.ledger().rows_without_event
+        assert lab.ledger(wait_s=60).rows_without_event
     finally:
         lab.connect.register(usual)
         assert lab.mend().whole
