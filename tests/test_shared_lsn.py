@@ -57,7 +57,8 @@ def test_debeziums_own_connector_loses_some(scoring_lab: Lab) -> None:
     """Should this fail one day, Debezium has mended it, and ours need not do so any more."""
     lab = scoring_lab
     usual = load_config("bytes", lab.endpoints, lab.settings)
-    own = {"connector.class": DEBEZIUMS, "lsn.flush.mode": "connector", "heartbeat.interval.ms": "0"}
+    # Ours may have left the slot ahead of the offset in Kafka.
+    own = {"connector.class": DEBEZIUMS, "lsn.flush.mode": "connector", "internal.log.position.check.enable": "false"}
     lab.connect.register(dataclasses.replace(usual, config={**usual.config, **SMALL_BATCHES, **own}))
     try:
         lab.tables.copy(load_digits("bundled", "test").take(ROWS), TEST_TABLE)

@@ -31,6 +31,7 @@ SOURCE_OPTIONS = frozenset(
         "lsn.flush.mode",
         "status.update.interval.ms",
         "retriable.restart.connector.wait.ms",
+        "internal.log.position.check.enable",
         "message.prefix.exclude.list",
         "snapshot.mode",
     }
