@@ -31,8 +31,7 @@ def capture_by(lab: Lab, connector_class: str) -> None:
     """Let connectors of this class capture the lab's tables from here on."""
     for route in CAPTURE_ROUTES:
         connector = load_config(route, lab.endpoints, lab.settings)
-        # Debezium's own may find the slot ahead of the offset in Kafka, as labkit's leaves it.
-        config = connector.config | {"connector.class": connector_class, "internal.log.position.check.enable": "false"}
+        config = connector.config | {"connector.class": connector_class}
         lab.connect.register(ConnectorConfig(connector.name, config))
 
 

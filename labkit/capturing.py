@@ -10,13 +10,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from labkit.capture.configs import ConnectorConfig, load_config
+from labkit.capture.configs import load_config
 from labkit.capture.connect import ConnectClient
 from labkit.capture.server_config import (
     POSITIONS_TOPIC,
@@ -37,7 +36,6 @@ PLACES: Mapping[str, str] = {"talk": "csv"}
 """The talk's configuration shares slot and topics with the csv route: it takes its place."""
 
 
-OWN_CONNECTOR = "labkit.connect.CalmPostgresConnector"
 CHANGES_PATH = "/changes"
 """Where Debezium Server posts to the scorer."""
 
@@ -98,7 +96,7 @@ class ByConnect:
                     "Kafka Connect writes to Kafka only: the route 'http' needs Debezium Server",
                     "labkit up --capture server",
                 )
-            self._client.register(_taking_over(load_config(route, self._endpoints, self._settings)))
+            self._client.register(load_config(route, self._endpoints, self._settings))
 
     def wait(self, *routes: str) -> None:
         """Wait until the connectors of these routes run, all at one time; the route without Kafka has none.
@@ -213,8 +211,7 @@ class ByServer:
         self._stack.start_service(name)
 
     def _properties(self, route: str) -> dict[str, str]:
-        connector = _taking_over(load_config(route, self._endpoints, self._settings))
-        ports = self._endpoints.server_ports
+        connector, ports = load_config(route, self._endpoints, self._settings), self._endpoints.server_ports
         if self._in_containers:
             kafka = self._endpoints.source_kafka
             return kafka_properties(without_password(connector), kafka, *debezium_server.IN_A_CONTAINER)
@@ -272,16 +269,6 @@ def make_capturing(endpoints: Endpoints, settings: Settings, stack: Stack, patie
     if endpoints.capture == "server":
         return ByServer(endpoints, settings, stack)
     return ByConnect(endpoints, settings, patience_s)
-
-
-def _taking_over(connector: ConnectorConfig) -> ConnectorConfig:
-    """A connector that may find its slot ahead of the offset in Kafka, as ours leave it (see CalmPostgresTask.java).
-
-    Debezium's own, which the talk's configuration names, would otherwise take that for a loss, and end.
-    """
-    if connector.config["connector.class"] == OWN_CONNECTOR:
-        return connector
-    return replace(connector, config={**connector.config, "internal.log.position.check.enable": "false"})
 
 
 def _service(route: str) -> str:

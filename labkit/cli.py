@@ -389,7 +389,7 @@ def ledger(
     else:
         table = Table("account of mnist_test", "", box=None)
         for name, value in account.as_dict().items():
-            if name != "faults" and value is not None:
+            if name != "faults":
                 table.add_row(name.replace("_", " "), _shown(value))
         console.print(table)
         if account.faults:

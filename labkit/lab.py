@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -544,8 +543,6 @@ class Lab:
         while True:
             worked = time.thread_time()
             ledger = take_ledger(self.tables, self.kafka)
-            if self._view is not None:
-                ledger = replace(ledger, shown=self._view.state().predictions_seen)
             if ledger.lost == 0 or time.monotonic() > deadline:
                 return ledger
             _pause(0.3, worked)
@@ -605,7 +602,12 @@ class Lab:
 
         def read_anew(route: str) -> None:
             self.release(route)
-            self.capture(route)
+            try:
+                self.capture(route)
+            except BaseException:
+                # Noted as captured, it counts as lost, and the next time it is mended.
+                Captured(self.settings).add(route)
+                raise
 
         def settled_ledger() -> Ledger:
             self.wait_captured(wait_s)

@@ -97,7 +97,6 @@ class Ledger:
         counted: Rows in the running score.
         accuracy: Running accuracy; None before the first counted row.
         score_agrees: Whether the running score equals one computed from the table anew.
-        shown: Predictions that the screen of this process has taken in; None without a screen.
         faults: Each fault of all the lists, with all that is known of it.
     """
 
@@ -118,7 +117,6 @@ class Ledger:
     accuracy: float | None
     score_agrees: bool
     faults: list[Fault]
-    shown: int | None = None
 
     @property
     def lost(self) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from labkit.database import DigitTables
 from labkit.ledger import Ledger
-from labkit.settings import BYTES_ROUTE
+from labkit.settings import BYTES_ROUTE, CAPTURE_ROUTES
+from labkit.slots import remedy
 from labkit.stack.base import Report
 
 
@@ -61,7 +62,10 @@ def mend(
         routes.append(route)
 
     for route, why in lost().items():
-        begin_anew(route, why)
+        if route in CAPTURE_ROUTES:
+            begin_anew(route, why)
+        else:
+            report(f"route {route}: {why} → {remedy(route)}")
     restarted = restart()
     for name in restarted:
         report(f"connector {name} had failed and is started again")

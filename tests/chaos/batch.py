@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from labkit import LabError
 from tests.chaos.faults import obstacle
 from tests.chaos.place import struck_lab
 from tests.chaos.plan import Plan
@@ -77,8 +76,8 @@ def run_all(plans: Sequence[Plan], home: Path, report: Callable[[Result], None])
                 waiting.remove(plan)
                 try:
                     result = Result(plan, run(plan, *struck))
-                except (LabError, AssertionError) as error:
-                    result = Result(plan, broken=str(error))
+                except Exception as error:  # Whatever did not come back: the next lab is a new one.
+                    result = Result(plan, broken=f"{type(error).__name__}: {error}")
                 note(result)
                 if result.wrong:
                     break

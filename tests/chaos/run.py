@@ -44,8 +44,8 @@ def run(plan: Plan, lab: Lab, watcher: Watcher, faults: Faults) -> Outcome:
     """Carry out a plan, and wait until the lab has come back by itself.
 
     Raises:
-        AssertionError: A part did not come back.
-        LabError: The phase could not be carried out, however often it was tried.
+        LabError: A part did not come back, or the phase could not be carried out, however often it was tried.
+        Exception: The kernel did not come back, or the fault itself failed.
     """
     work = Work(lab)
     work.prepare(plan.phase)
@@ -61,13 +61,15 @@ def run(plan: Plan, lab: Lab, watcher: Watcher, faults: Faults) -> Outcome:
     writer = threading.Thread(target=write)
     with Arrivals(lab.kafka, PREDICTIONS_TOPIC) as predictions:
         writer.start()
-        time.sleep(plan.moment_s)
-        faults.strike(plan)
-        over = time.monotonic()
-        row_id = work.probe()
-        lab.wait_until(lambda: row_id in predictions.seen, "a new row has its prediction", PATIENCE_S)
-        recovery_s = predictions.seen[row_id] - over
-    writer.join()
+        try:
+            time.sleep(plan.moment_s)
+            faults.strike(plan)
+            over = time.monotonic()
+            row_id = work.probe()
+            lab.wait_until(lambda: row_id in predictions.seen, "a new row has its prediction", PATIENCE_S)
+            recovery_s = predictions.seen[row_id] - over
+        finally:
+            writer.join()  # Before this lab may end.
     if failures:
         raise failures[0]
     lab.wait_until(lambda: all(part.healthy for part in lab.status()), "every part is healthy", PATIENCE_S)

@@ -1,7 +1,8 @@
 """What is written in each phase, and what of it was committed."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
 import numpy as np
@@ -64,13 +65,33 @@ class Work:
         self._persist(lambda: self._lab.capture(BYTES_ROUTE))
 
     def _inserts(self) -> None:
-        for number in range(SINGLE):
-            self._insert(number)
-            time.sleep(1 / RATE)
+        with self._beside():
+            for number in range(SINGLE):
+                self._insert(number)
+                time.sleep(1 / RATE)
 
     def _copies(self) -> None:
-        for _ in range(5):
-            self._copy(COPIED // 5)
+        with self._beside():
+            for _ in range(5):
+                self._copy(COPIED // 5)
+
+    @contextmanager
+    def _beside(self) -> Generator[None]:
+        """A transaction beside, with a change before and one after what is done in it; a fault may take it back."""
+        connection = self._persist(lambda: psycopg.connect(self._lab.endpoints.postgres))
+        with closing(connection):
+            ids = [self._insert_beside(connection)]
+            yield
+            with suppress(psycopg.Error):
+                ids.append(self._insert_beside(connection))
+                connection.commit()
+                self.committed.update(dict.fromkeys(ids, 0))
+
+    def _insert_beside(self, connection: psycopg.Connection) -> int:
+        content = self._digits.images[0].tobytes()
+        statement = "INSERT INTO mnist_test (label, pixels) VALUES (0, %s) RETURNING id"
+        ((row_id,),) = connection.execute(statement, [content]).fetchall()
+        return row_id
 
     def _changes(self) -> None:
         rows = sorted(self.committed)[-CHANGED:]

@@ -30,7 +30,10 @@ final class WholePositions {
     private static final String LSN = "lsn";
     private static final String SNAPSHOT = "snapshot";
     private static final String MESSAGE_TYPE = "messageType";
-    private static final List<String> TRANSACTION_ENDS = List.of("COMMIT", "MESSAGE");
+    private static final String BEGIN = "BEGIN";
+    private static final String COMMIT = "COMMIT";
+    private static final String MESSAGE = "MESSAGE";
+    private static final String TRANSACTION_ID = "transaction_id";
     private static final String HEARTBEAT = "io.debezium.connector.common.Heartbeat";
 
     private final long recordedLsn;
@@ -48,9 +51,9 @@ final class WholePositions {
         Map<String, Object> own = stored == null ? new HashMap<>() : new HashMap<>(stored);
         Object lsn = own.remove(BEGUN_LSN);
         Object records = own.remove(BEGUN_RECORDS);
-        resuming = lsn != null && records != null;
-        recordedLsn = resuming ? ((Number) lsn).longValue() : 0;
-        recordedRecords = resuming ? ((Number) records).longValue() : 0;
+        recordedLsn = lsn == null ? 0 : ((Number) lsn).longValue();
+        recordedRecords = records == null ? 0 : ((Number) records).longValue();
+        resuming = recordedRecords > 0;
         whole = own;
         newest = own;
     }
@@ -77,14 +80,18 @@ final class WholePositions {
             return whole(record);
         }
         long lsn = number.longValue();
-        if (heartbeat && resuming && lsn <= recordedLsn) {
+        if (heartbeat && resuming && (begunLsn == null || begunRecords < recordedRecords)) {
             // Debezium still looks for the place: what was recorded must not be forgotten.
             return with(record, recordedLsn, recordedRecords);
         }
-        // Before the first change after a snapshot there is no type.
         Object type = offset.get(MESSAGE_TYPE);
-        if (heartbeat && (type == null || TRANSACTION_ENDS.contains(type))) {
-            return whole(record);
+        // A transaction's END record, where such are asked for, comes after the heartbeat at its end.
+        if (heartbeat && ends(type) && !offset.containsKey(TRANSACTION_ID)) {
+            return whole(COMMIT.equals(type) ? atCommit(record) : record);
+        }
+        if (heartbeat && BEGIN.equals(type)) {
+            // Of a transaction that has begun nothing is told yet.
+            return begunLsn == null ? carrying(record, whole) : with(record, begunLsn, begunRecords);
         }
         if (begunLsn == null || begunLsn != lsn) {
             whole = newest;
@@ -110,10 +117,31 @@ final class WholePositions {
         return record;
     }
 
+    /** Before the first change after a snapshot there is no type. */
+    private static boolean ends(Object type) {
+        return type == null || COMMIT.equals(type) || MESSAGE.equals(type);
+    }
+
+    /**
+     * The same position, from which Debezium goes on with the first change that it receives.
+     *
+     * <p>An open transaction may have a change at the very place in the log where another one's commit ends. At a position
+     * of type COMMIT Debezium would take that for the last change recorded, and go on behind it.
+     */
+    private static SourceRecord atCommit(SourceRecord record) {
+        Map<String, Object> offset = new HashMap<>(record.sourceOffset());
+        offset.put(MESSAGE_TYPE, MESSAGE);
+        return carrying(record, offset);
+    }
+
     private SourceRecord with(SourceRecord record, long lsn, long records) {
         Map<String, Object> offset = new HashMap<>(whole);
         offset.put(BEGUN_LSN, lsn);
         offset.put(BEGUN_RECORDS, records);
+        return carrying(record, offset);
+    }
+
+    private static SourceRecord carrying(SourceRecord record, Map<String, ?> offset) {
         return new SourceRecord(record.sourcePartition(), offset, record.topic(), record.kafkaPartition(),
                 record.keySchema(), record.key(), record.valueSchema(), record.value(), record.timestamp(),
                 record.headers());

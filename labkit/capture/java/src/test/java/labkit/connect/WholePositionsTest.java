@@ -74,12 +74,41 @@ class WholePositionsTest {
         SourceRecord after = heartbeat(25, 25, "COMMIT");
         List<SourceRecord> found = positions.of(List.of(change(20, 5, "a"), heartbeat(20, 5, "INSERT"), after));
         assertEquals(1L, found.get(1).sourceOffset().get(WholePositions.BEGUN_RECORDS));
-        assertEquals(after.sourceOffset(), found.get(2).sourceOffset());
+        assertEquals(25L, found.get(2).sourceOffset().get("lsn"));
+        assertNull(found.get(2).sourceOffset().get(WholePositions.BEGUN_LSN));
+        // Of type MESSAGE: at a COMMIT Debezium would take a change at this very LSN for recorded.
+        assertEquals("MESSAGE", found.get(2).sourceOffset().get("messageType"));
 
         // The next transaction's first change may have the LSN of this commit's end.
         Map<String, ?> next = lastOffset(positions.of(List.of(heartbeat(25, 25, "BEGIN"), change(25, 25, "b"))));
-        assertEquals("COMMIT", next.get("messageType"));
+        assertEquals("MESSAGE", next.get("messageType"));
         assertEquals(List.of("c"), values(new WholePositions(next).of(List.of(change(25, 25, "b"), change(25, 25, "c")))));
+    }
+
+    @Test
+    void aHeartbeatOfATransactionThatHasBegunTellsOfTheOneBefore() {
+        WholePositions positions = new WholePositions(null);
+        Map<String, ?> stored = lastOffset(positions.of(List.of(change(20, 5, "a"), heartbeat(40, 25, "BEGIN"))));
+        assertEquals(20L, stored.get(WholePositions.BEGUN_LSN));
+        assertEquals(20L, lastOffset(positions.of(List.of(change(40, 25, "b")))).get("lsn"));
+    }
+
+    @Test
+    void aHeartbeatBeforeATransactionsEndRecordIsNotAWholePosition() {
+        Map<String, Object> offset =
+                Map.of("lsn", 25L, "lsn_commit", 25L, "messageType", "COMMIT", "transaction_id", "7:25");
+        SourceRecord between = new SourceRecord(Map.of("server", "lab"), offset, "topic", 0, null, null, HEARTBEAT, null);
+        Map<String, ?> stored = lastOffset(new WholePositions(null).of(List.of(change(20, 5, "a"), between)));
+        assertEquals(20L, stored.get("lsn"));
+    }
+
+    @Test
+    void aHeartbeatOfAnotherTransactionWhileItResumesForgetsNothing() {
+        // Two transactions at once: the one whose change is at 120 ended first, at 138.
+        WholePositions positions = new WholePositions(null);
+        Map<String, ?> stored = lastOffset(positions.of(List.of(change(120, 50, "a"), change(110, 138, "b"))));
+        List<SourceRecord> again = List.of(heartbeat(138, 138, "COMMIT"), change(110, 138, "b"), change(150, 140, "c"));
+        assertEquals(List.of("c"), values(new WholePositions(stored).of(again)).stream().filter(v -> v != null).toList());
     }
 
     @Test
@@ -166,7 +195,7 @@ class WholePositionsTest {
     /** Behind all changes with the stored LSN; but a change may have the LSN at which the commit before it ended. */
     private static int goesOnAt(List<SourceRecord> log, Map<String, ?> stored) {
         long reached = stored.get("lsn") instanceof Long lsn ? lsn : 0;
-        boolean atCommit = "COMMIT".equals(stored.get("messageType"));
+        boolean atCommit = "MESSAGE".equals(stored.get("messageType"));
         int last = -1;
         for (int place = 0; place < log.size(); place++) {
             Map<String, ?> offset = log.get(place).sourceOffset();
