@@ -1,11 +1,14 @@
 """Twenty seeds of faults on a running lab: nothing is lost, nothing counted twice, and each row's changes in order."""
 
+import json
 import os
 from itertools import product
 
 import pytest
 
+from labkit.settings import CHECKOUT
 from tests.chaos.batch import run_all
+from tests.chaos.page import page
 from tests.chaos.plan import PAIRS, PARTS, PHASES, STRIKES, plan
 from tests.conftest import HOME
 
@@ -31,6 +34,10 @@ def test_seeds_in_a_row_meet_every_fault_in_every_phase() -> None:
 @pytest.mark.timeout(2400)
 def test_whatever_is_struck_the_account_balances() -> None:
     results = run_all([plan(seed) for seed in SEEDS], HOME.with_name(f"{HOME.name}-chaos"), print)
+    (CHECKOUT / "build").mkdir(exist_ok=True)
+    told = [result.as_dict() for result in results]
+    (CHECKOUT / "build" / "chaos.json").write_text(json.dumps(told, indent=2) + "\n")
+    print(page(told))
     assert len(results) == len(SEEDS)
     assert not [str(result) for result in results if result.wrong]
     # Only root may mount a disk and refuse connections.
