@@ -398,7 +398,7 @@ def test_what_capture_has_lost_comes_when_the_tables_are_read_anew(tmp_path: Pat
         lab.relabel(relabelled, 5)
         ledger = lab.ledger()
         assert (ledger.rows_without_event, ledger.rows_out_of_date) == ([lost], [relabelled])
-        assert any("lab.release('bytes')" in words for words in ledger.advice)
+        assert any("labkit mend" in words for words in ledger.advice)
         with psycopg.connect(lab.endpoints.postgres) as connection:
             written = dict(connection.execute("SELECT id, xmin::text::bigint FROM mnist_test").fetchall())
         told = {fault.row_id: (fault.kind, fault.transaction) for fault in ledger.faults if "row" in fault.kind}
