@@ -16,7 +16,7 @@ endif
 # Images of containers like to set it. Each process would then compile TensorFlow's modules anew: three times the start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab room serve-room demo test test-all pytest pytest-all pytest-beside pytest-beside-all lint notebooks exercises cluster cluster-down pictures bench chaos setup setup-dev chromium nftables down lock help
+.PHONY: lab room serve-room demo test test-all pytest pytest-all pytest-beside pytest-beside-all pytest-faults lint notebooks exercises cluster cluster-down pictures bench chaos setup setup-dev chromium nftables down lock help
 
 help:
 	@echo "make lab    set up, start the servers, open JupyterLab; with STACK=compose the servers run in containers"
@@ -89,23 +89,26 @@ chromium:
 nftables:
 	@$(PYTHON3) tools/nftables.py
 
-# Side by side: most tests; the lessons, and after them some modules; and the type checker.
+# Side by side: most tests; the lessons, and after them some modules; the faults, which mostly wait; and the type checker.
 test test-all: setup-dev chromium nftables
-	@$(MAKE) --no-print-directory --jobs=3 lint $(subst test,pytest,$@) $(subst test,pytest-beside,$@)
+	@$(MAKE) --no-print-directory --jobs=4 lint $(subst test,pytest,$@) $(subst test,pytest-beside,$@) pytest-faults
 
 # A test that calls make itself must not look for this one's jobs.
 PYTEST = env -u MAKEFLAGS .venv/bin/python -m pytest
 pytest:
-	$(PYTEST) -m "not on_demand and not beside"
+	$(PYTEST) -m "not on_demand and not beside and not faults"
 
 pytest-beside:
 	$(PYTEST) -m "not on_demand and beside"
 
 pytest-all:
-	$(PYTEST) -m "not beside"
+	$(PYTEST) -m "not beside and not faults"
 
 pytest-beside-all:
 	$(PYTEST) -m beside
+
+pytest-faults:
+	$(PYTEST) -m faults
 
 lint: setup-dev
 	.venv/bin/ruff check .

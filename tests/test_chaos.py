@@ -30,7 +30,7 @@ def test_seeds_in_a_row_meet_every_fault_in_every_phase() -> None:
     assert {one.phase for one in few} == set(PHASES)
 
 
-@pytest.mark.beside
+@pytest.mark.faults
 @pytest.mark.timeout(2400)
 def test_whatever_is_struck_the_account_balances() -> None:
     results = run_all([plan(seed) for seed in SEEDS], HOME.with_name(f"{HOME.name}-chaos"), print)
