@@ -90,7 +90,7 @@ nftables:
 	@$(PYTHON3) tools/nftables.py
 
 # Side by side: most tests; the lessons, and after them some modules; and the type checker. The faults are asked for alone.
-test test-all: setup-dev chromium nftables
+test test-all: setup-dev chromium
 	@$(MAKE) --no-print-directory --jobs=3 lint $(subst test,pytest,$@) $(subst test,pytest-beside,$@)
 
 # A test that calls make itself must not look for this one's jobs.
@@ -107,7 +107,7 @@ pytest-all:
 pytest-beside-all:
 	$(PYTEST) -m beside
 
-pytest-faults:
+pytest-faults: setup-dev nftables
 	$(PYTEST) -m faults
 
 lint: setup-dev
