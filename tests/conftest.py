@@ -38,7 +38,14 @@ CONNECT_GROUP = {"connect": "kafka"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests by `LAST`, after the lessons, whose labs are then gone."""
+    """Order the tests by `LAST`, after the lessons, whose labs are then gone.
+
+    Raises:
+        pytest.UsageError: A test that runs beside the others asks for the lab of these: two processes would share it.
+    """
+    for item in items:
+        if item.get_closest_marker("beside") and "lab" in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid} is marked beside, and so cannot use the shared lab: lab_of_its_own")
 
     def place(item: pytest.Item) -> int:
         names = getattr(item, "fixturenames", ())

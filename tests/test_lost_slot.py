@@ -17,8 +17,6 @@ from labkit.model.network import build_network
 from tests.accounts import balanced
 from tests.labs import PATIENCE_S, all_scored, lab_of_its_own
 
-pytestmark = pytest.mark.beside
-
 KEPT_MIB = 64
 NOTICED_S = 10.0
 
@@ -67,6 +65,7 @@ def labkit_mend(lab: Lab, *options: str) -> str:
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.beside
 def test_a_lost_slot_is_named_and_one_command_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_SLOT_WAL_KEEP_MIB", str(KEPT_MIB))
     with lab_of_its_own("lost-slot") as lab:
@@ -102,6 +101,7 @@ def test_a_lost_slot_is_named_and_one_command_mends_it(monkeypatch: pytest.Monke
         lab.wait_until(lambda: not lab.capture_problem and not notes(lab), "all is well", PATIENCE_S)
 
 
+@pytest.mark.beside
 def test_a_dropped_slot_is_named_and_one_command_mends_it() -> None:
     with lab_of_its_own("dropped-slot") as lab:
         lab.capture("bytes")
@@ -134,6 +134,7 @@ def test_rows_that_came_and_went_while_nobody_captured_are_waited_for(scoring_la
     assert lab.settle().events == before + 2
 
 
+@pytest.mark.beside
 def test_without_a_slot_nothing_is_waited_for() -> None:
     with lab_of_its_own("no-slot") as lab, pytest.raises(LabError, match="nothing captures"):
         lab.settle()
