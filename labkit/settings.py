@@ -113,8 +113,8 @@ class Settings(BaseSettings):
     capture_compiler_level: CompilerLevel = 4
     # A slot nobody reads may hold at most this much WAL, so that a forgotten connector cannot fill the disk.
     slot_wal_keep_mib: int = Field(default=512, ge=64)
-    # Idle tables write no WAL of their own; a heartbeat lets the slot follow what others write, two heartbeats and a
-    # moment later. Whoever waits until all is captured waits for that, too, hence the upper bound.
+    # Idle tables write no WAL of their own; a heartbeat lets the slot follow what others write, once that is a MiB, two
+    # heartbeats and a moment later. Who waits until all is captured waits for one, too, hence the upper bound.
     heartbeat_ms: int = Field(default=1_000, ge=100, le=30_000)
     # Debezium's default of 500 ms is most of the talk's latency; 5 ms costs little when idle.
     poll_interval_ms: int = Field(default=5, ge=1)

@@ -21,6 +21,7 @@ class Where(BaseModel):
         models: Folder of the published models.
         portable: The published model in TensorFlow Lite's form, for who has no TensorFlow.
         topic: What it reads; empty for who reads no topic.
+        rows: How many rows will come, for who ends with the last.
         debezium: Properties of who runs Debezium itself.
     """
 
@@ -29,6 +30,7 @@ class Where(BaseModel):
     postgres: str = ""
     portable: Path | None = None
     topic: str = ""
+    rows: int = 0
     debezium: dict[str, str] = {}
 
 

@@ -194,9 +194,15 @@ class DigitTables:
         )
         return dict(self._run(lambda connection: connection.execute(statement).fetchall()))
 
-    def log_position(self) -> int:
-        """Up to where PostgreSQL's write-ahead log is written now, an LSN."""
-        statement: LiteralString = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
+    def mark_log(self) -> int:
+        """Put a message into PostgreSQL's write-ahead log, which moves on whoever reads it; returns the LSN before it.
+
+        All that was committed by now is before that LSN. Nothing may come after it for long.
+        """
+        statement: LiteralString = (
+            "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint, "
+            "pg_logical_emit_message(false, 'mark', now()::text)"
+        )
         found = self._run(lambda connection: connection.execute(statement).fetchone())
         return found[0] if found else 0
 

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from labkit.digits import PIXELS
+from labkit.errors import LabError
 from labkit.model.network import build_network, decode_csv_batch
-from labkit.settings import CSV_PREFIX, TEST_TABLE, TRAIN_TABLE, table_topic
+from labkit.settings import BYTES_PREFIX, CSV_PREFIX, TEST_TABLE, TRAIN_TABLE, table_topic
+from labkit.stream.rows import read_rows
 from labkit.stream.tensors import group_dataset
 
 BATCH_SIZE = 64
@@ -44,7 +48,7 @@ def train_from_topic(
     verbose: Any = 0,
     report: Callable[[str], object] | None = None,
 ) -> Training:
-    """Train the talk's network by reading the CSV route's training topic through tensorflow-io.
+    """Train the talk's network by reading the CSV route's training topic through tensorflow-io, as the talk does.
 
     Args:
         servers: Kafka's bootstrap servers.
@@ -59,13 +63,63 @@ def train_from_topic(
     started = time.monotonic()
     # Before the dataset: setting a seed clears TensorFlow's kernel cache, and with it tensorflow-io's consumer.
     model = build_network(seed)
-    # Steps of so small a network are shorter than what Keras does between two. The weights are the same, to the bit.
-    model.steps_per_execution = STEPS_AT_ONCE
     records = group_dataset(servers, table_topic(CSV_PREFIX, TRAIN_TABLE))
     # A stream can be read once; the cache keeps it for the epochs after the first.
     count = int(records.cardinality())
     decoded = records.batch(DECODED_AT_ONCE).map(decode_csv_batch).unbatch()
     digits = decoded.apply(tf.data.experimental.assert_cardinality(count)).cache()
+    accuracy = _fit(model, digits, epochs, seed, verbose, report)
+    return Training(model, count, time.monotonic() - started, accuracy)
+
+
+def train_from_rows(
+    servers: str,
+    rows: int = 0,
+    *,
+    epochs: int = EPOCHS,
+    seed: int | None = None,
+    verbose: Any = 0,
+    report: Callable[[str], object] | None = None,
+) -> Training:
+    """Train the talk's network on the training table as the bytes route's topic tells it, read by librdkafka.
+
+    Several times quicker than `train_from_topic`, as nothing is written as text and read again. And what was relabelled
+    or deleted is learned as it is now: the csv route has no row id, so that nobody can tell there.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+        rows: Wait until the topic tells of so many rows; see `labkit.stream.rows.read_rows`.
+        epochs: How often each digit is learned from.
+        seed: Makes the training repeatable.
+        verbose: What Keras itself shows, see `keras.Model.fit`.
+        report: Told how far it is, a line every `EPOCHS_A_LINE` epochs.
+
+    Raises:
+        LabError: The topic is missing, stands still or tells of no digit, or the broker is away.
+    """
+    started = time.monotonic()
+    model = build_network(seed)
+    topic = table_topic(BYTES_PREFIX, TRAIN_TABLE)
+    found = read_rows(servers, topic, rows)
+    if not len(found):
+        raise LabError(f"topic {topic} tells of no labelled digit", "lab.load_digits()")
+    images = found.images.reshape(-1, PIXELS).astype(np.float32) / 255.0
+    digits = tf.data.Dataset.from_tensor_slices((images, found.labels.astype(np.int32)))
+    accuracy = _fit(model, digits, epochs, seed, verbose, report)
+    return Training(model, len(found), time.monotonic() - started, accuracy)
+
+
+def _fit(
+    model: keras.Sequential,
+    digits: tf.data.Dataset,
+    epochs: int,
+    seed: int | None,
+    verbose: Any,
+    report: Callable[[str], object] | None,
+) -> float:
+    """Train on a dataset of single digits of known number; returns the last epoch's share of right ones."""
+    # Steps of so small a network are shorter than what Keras does between two. The weights are the same, to the bit.
+    model.steps_per_execution = STEPS_AT_ONCE
     history = model.fit(
         digits.shuffle(10_000, seed=seed).batch(BATCH_SIZE),
         epochs=epochs,
@@ -73,12 +127,7 @@ def train_from_topic(
         verbose=verbose,
         callbacks=[_telling(report, epochs)] if report else [],
     )
-    return Training(
-        model=model,
-        digits=count,
-        seconds=time.monotonic() - started,
-        accuracy=float(history.history["sparse_categorical_accuracy"][-1]),
-    )
+    return float(history.history["sparse_categorical_accuracy"][-1])
 
 
 def _telling(report: Callable[[str], object], epochs: int) -> keras.callbacks.Callback:

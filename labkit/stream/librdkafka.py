@@ -75,11 +75,7 @@ class SwiftReader:
         Raises:
             LabError: The topic cannot be read; not where the broker is away: then nothing comes.
         """
-        first = self._consumer.poll(timeout_s)
-        if first is None:
-            return []
-        messages = [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
-        return [_record(message) for message in messages]
+        return [_record(message) for message in _messages(self._consumer, timeout_s, most)]
 
     def commit(self, records: Sequence[Record]) -> None:
         """Commit that these records, and all before them, are done with; does not wait for the broker's answer."""
@@ -104,10 +100,46 @@ class SwiftReader:
 
     def close(self) -> None:
         """End it."""
-        # librdkafka's threads rest by the wall clock: where that was set back by an hour, they end an hour later.
-        closing = threading.Thread(target=self._consumer.close, name="labkit-reader-close", daemon=True)
-        closing.start()
-        closing.join(CLOSE_S)
+        _close(self._consumer)
+
+
+class TopicReader:
+    """Reads all committed records of partitions, and knows when it has come to their end.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+        positions: Where to begin.
+    """
+
+    def __init__(self, servers: str, positions: Mapping[TopicPartition, int]) -> None:
+        config = {"bootstrap.servers": servers, "group.id": NO_GROUP, "error_cb": _tell, "enable.partition.eof": True}
+        self._consumer = Consumer({**CLIENT, **READER, **config})
+        self._consumer.assign([Place(place.topic, place.partition, offset) for place, offset in positions.items()])
+        self._unfinished = {place.partition for place in positions}
+
+    def poll(self, timeout_s: float, most: int) -> list[Record]:
+        """What there is now, at most so many records; if there is nothing, what comes first within a time.
+
+        Raises:
+            LabError: The topic cannot be read; not where the broker is away: then nothing comes.
+        """
+        records: list[Record] = []
+        for message in _messages(self._consumer, timeout_s, most):
+            trouble = message.error()
+            if trouble is not None and trouble.code() == Trouble._PARTITION_EOF:  # pyright: ignore[reportPrivateUsage]
+                self._unfinished.discard(message.partition() or 0)
+            else:
+                records.append(_record(message))
+        return records
+
+    @property
+    def at_end(self) -> bool:
+        """Whether each partition has been read to where its committed records ended at that time."""
+        return not self._unfinished
+
+    def close(self) -> None:
+        """End it."""
+        _close(self._consumer)
 
 
 class SwiftWriter:
@@ -151,6 +183,20 @@ class SwiftWriter:
         """End it; what is not written by now never is."""
         self._producer.purge()
         self._producer.flush(1)
+
+
+def _messages(consumer: Consumer, timeout_s: float, most: int) -> list[Message]:
+    first = consumer.poll(timeout_s)
+    if first is None:
+        return []
+    return [first, *consumer.consume(most - 1, 0)] if most > 1 else [first]
+
+
+def _close(consumer: Consumer) -> None:
+    # librdkafka's threads rest by the wall clock: where that was set back by an hour, they end an hour later.
+    closing = threading.Thread(target=consumer.close, name="labkit-reader-close", daemon=True)
+    closing.start()
+    closing.join(CLOSE_S)
 
 
 def _record(message: Message) -> Record:

@@ -100,13 +100,18 @@ class Progress:
         """Something has come."""
         self._last = time.monotonic()
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing has come for `PATIENCE_S`."""
+        return time.monotonic() - self._last > PATIENCE_S
+
     def check(self) -> None:
         """See whether it has stood still for too long.
 
         Raises:
             LabError: Nothing has come for `PATIENCE_S`.
         """
-        if time.monotonic() - self._last > PATIENCE_S:
+        if self.stands_still:
             raise LabError(f"Kafka at {self._servers} has handed out nothing for {PATIENCE_S:.0f} s", "labkit status")
 
 

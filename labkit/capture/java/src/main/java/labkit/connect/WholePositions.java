@@ -19,6 +19,9 @@ import org.apache.kafka.connect.source.SourceRecord;
  * LSN there have been. After a restart Debezium brings all of these once more, and as many as were recorded are left out:
  * nothing is lost or repeated. A heartbeat after a transaction's end carries its own offset, as nothing is halfway then;
  * so do the records of a snapshot, which is taken anew if it is interrupted.
+ *
+ * <p>A heartbeat is there to bring a new position: one that brings that of the record before is left out. Handed out, it
+ * would be a transaction in Kafka for nothing, once a second in each idle lab.
  */
 final class WholePositions {
 
@@ -43,6 +46,7 @@ final class WholePositions {
     private Long begunLsn;
     private long begunRecords;
     private boolean resuming;
+    private Map<String, ?> handedOut;
 
     /**
      * @param stored the offset that a task begins at, or null where it begins with nothing
@@ -60,22 +64,28 @@ final class WholePositions {
 
     /**
      * @param records what Debezium hands out, in its order
-     * @return the same with other offsets, without those that were recorded before a restart
+     * @return the same with other offsets, without those that were recorded before a restart, and without heartbeats that
+     *     bring no new one
      */
     List<SourceRecord> of(List<SourceRecord> records) {
         List<SourceRecord> left = new ArrayList<>(records.size());
         for (SourceRecord record : records) {
             SourceRecord one = of(record);
-            if (one != null) {
+            if (one != null && !(isHeartbeat(one) && one.sourceOffset().equals(handedOut))) {
+                handedOut = one.sourceOffset();
                 left.add(one);
             }
         }
         return left;
     }
 
+    private static boolean isHeartbeat(SourceRecord record) {
+        return record.valueSchema() != null && HEARTBEAT.equals(record.valueSchema().name());
+    }
+
     private SourceRecord of(SourceRecord record) {
         Map<String, ?> offset = record.sourceOffset();
-        boolean heartbeat = record.valueSchema() != null && HEARTBEAT.equals(record.valueSchema().name());
+        boolean heartbeat = isHeartbeat(record);
         if (offset.containsKey(SNAPSHOT) || !(offset.get(LSN) instanceof Number number)) {
             return whole(record);
         }

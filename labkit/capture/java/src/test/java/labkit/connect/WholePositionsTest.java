@@ -45,6 +45,16 @@ class WholePositionsTest {
     }
 
     @Test
+    void aHeartbeatIsHandedOutWhereItBringsANewPosition() {
+        WholePositions positions = new WholePositions(null);
+        assertEquals(1, positions.of(List.of(heartbeat(20, 20, "COMMIT"))).size());
+        assertEquals(List.of(), positions.of(List.of(heartbeat(20, 20, "COMMIT"), heartbeat(20, 20, "COMMIT"))));
+        assertEquals(List.of("a", "a"), values(positions.of(List.of(change(25, 20, "a"), change(25, 20, "a")))));
+        assertEquals(List.of(), positions.of(List.of(heartbeat(25, 20, "INSERT"))));
+        assertEquals(30L, lastOffset(positions.of(List.of(heartbeat(30, 30, "COMMIT")))).get("lsn"));
+    }
+
+    @Test
     void changesWithOneLsnAreBroughtAgainAndThoseThatWereRecordedLeftOut() {
         List<SourceRecord> all = List.of(
                 change(10, 5, "a"), change(20, 5, "b"), change(20, 5, "c"), change(20, 5, "d"), change(30, 5, "e"));
@@ -73,11 +83,11 @@ class WholePositionsTest {
         WholePositions positions = new WholePositions(null);
         SourceRecord after = heartbeat(25, 25, "COMMIT");
         List<SourceRecord> found = positions.of(List.of(change(20, 5, "a"), heartbeat(20, 5, "INSERT"), after));
-        assertEquals(1L, found.get(1).sourceOffset().get(WholePositions.BEGUN_RECORDS));
-        assertEquals(25L, found.get(2).sourceOffset().get("lsn"));
-        assertNull(found.get(2).sourceOffset().get(WholePositions.BEGUN_LSN));
+        assertEquals(1L, found.get(0).sourceOffset().get(WholePositions.BEGUN_RECORDS));
+        assertEquals(25L, found.get(1).sourceOffset().get("lsn"));
+        assertNull(found.get(1).sourceOffset().get(WholePositions.BEGUN_LSN));
         // Of type MESSAGE: at a COMMIT Debezium would take a change at this very LSN for recorded.
-        assertEquals("MESSAGE", found.get(2).sourceOffset().get("messageType"));
+        assertEquals("MESSAGE", found.get(1).sourceOffset().get("messageType"));
 
         // The next transaction's first change may have the LSN of this commit's end.
         Map<String, ?> next = lastOffset(positions.of(List.of(heartbeat(25, 25, "BEGIN"), change(25, 25, "b"))));
