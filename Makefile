@@ -89,9 +89,9 @@ chromium:
 nftables:
 	@$(PYTHON3) tools/nftables.py
 
-# Side by side: most tests; the lessons, and after them some modules; and the type checker. The faults are asked for alone.
-test test-all: setup-dev chromium
-	@$(MAKE) --no-print-directory --jobs=3 lint $(subst test,pytest,$@) $(subst test,pytest-beside,$@)
+# Side by side: most tests; the lessons, and after them some modules; the faults, which mostly wait; and the type checker.
+test test-all: setup-dev chromium nftables
+	@$(MAKE) --no-print-directory --jobs=4 lint $(subst test,pytest,$@) $(subst test,pytest-beside,$@) pytest-faults
 
 # A test that calls make itself must not look for this one's jobs.
 PYTEST = env -u MAKEFLAGS .venv/bin/python -m pytest
