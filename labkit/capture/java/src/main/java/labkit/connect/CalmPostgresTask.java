@@ -12,7 +12,7 @@ import io.debezium.connector.postgresql.PostgresConnectorTask;
 import io.debezium.connector.postgresql.PostgresOffsetContext;
 import io.debezium.connector.postgresql.PostgresPartition;
 import io.debezium.pipeline.ChangeEventSourceCoordinator;
-import io.debezium.pipeline.PlainStreaming;
+import io.debezium.pipeline.PlainMetrics;
 import org.apache.kafka.connect.source.SourceRecord;
 
 /**
@@ -54,7 +54,7 @@ public class CalmPostgresTask extends PostgresConnectorTask {
         positions = new WholePositions(context.offsetStorageReader().offset(source.getSourcePartition()));
         try {
             ChangeEventSourceCoordinator<PostgresPartition, PostgresOffsetContext> coordinator = super.start(ours);
-            PlainStreaming.leaveEventsUntold(coordinator);
+            PlainMetrics.leaveEventsUntold(coordinator);
             return coordinator;
         } finally {
             queue = WakingQueue.take(key);

@@ -5,6 +5,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
+import org.apache.kafka.connect.data.Schema;
+import org.apache.kafka.connect.header.Header;
 import org.apache.kafka.connect.source.SourceRecord;
 
 /**
@@ -124,7 +126,7 @@ final class WholePositions {
         newest = whole;
         begunLsn = null;
         resuming = false;
-        return record;
+        return carrying(record, whole);
     }
 
     /** Before the first change after a snapshot there is no type. */
@@ -152,8 +154,30 @@ final class WholePositions {
     }
 
     private static SourceRecord carrying(SourceRecord record, Map<String, ?> offset) {
-        return new SourceRecord(record.sourcePartition(), offset, record.topic(), record.kafkaPartition(),
+        return new Once(record.sourcePartition(), offset, record.topic(), record.kafkaPartition(),
                 record.keySchema(), record.key(), record.valueSchema(), record.value(), record.timestamp(),
                 record.headers());
+    }
+
+    /**
+     * A record that is equal to no other. Kafka Connect keeps those that are on their way in a map, by a hash of all that
+     * is in them, pixels and headers, too.
+     */
+    private static final class Once extends SourceRecord {
+
+        Once(Map<String, ?> partition, Map<String, ?> offset, String topic, Integer kafkaPartition, Schema keySchema,
+                Object key, Schema valueSchema, Object value, Long timestamp, Iterable<Header> headers) {
+            super(partition, offset, topic, kafkaPartition, keySchema, key, valueSchema, value, timestamp, headers);
+        }
+
+        @Override
+        public boolean equals(Object other) {
+            return this == other;
+        }
+
+        @Override
+        public int hashCode() {
+            return System.identityHashCode(this);
+        }
     }
 }
