@@ -1,6 +1,7 @@
 package labkit.connect;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 
 import java.util.ArrayList;
@@ -126,7 +127,9 @@ class WholePositionsTest {
         SourceRecord snapshot = new SourceRecord(Map.of("server", "lab"), Map.of("lsn", 7L, "snapshot", "INITIAL"),
                 "topic", 0, null, null, Schema.STRING_SCHEMA, "a");
         WholePositions positions = new WholePositions(null);
-        assertEquals(List.of(snapshot, snapshot), positions.of(List.of(snapshot, snapshot)));
+        List<SourceRecord> found = positions.of(List.of(snapshot, snapshot));
+        assertEquals(List.of(snapshot, snapshot).toString(), found.toString());
+        assertNotEquals(found.get(0), found.get(1), "each is on its way for itself");
         Map<String, ?> first = lastOffset(positions.of(List.of(change(9, 8, "b"))));
         assertEquals("INITIAL", first.get("snapshot"));
         assertEquals(9L, first.get(WholePositions.BEGUN_LSN));
@@ -136,7 +139,7 @@ class WholePositionsTest {
     void aHeartbeatAfterASnapshotIsAWholePosition() {
         SourceRecord after = new SourceRecord(Map.of("server", "lab"), Map.of("lsn", 7L), "topic", 0, null, null,
                 HEARTBEAT, null);
-        assertEquals(List.of(after), new WholePositions(null).of(List.of(after)));
+        assertEquals(List.of(after).toString(), new WholePositions(null).of(List.of(after)).toString());
     }
 
     @Test
