@@ -17,6 +17,7 @@ import json
 import re
 import tempfile
 import time
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +49,25 @@ COUNT_FRAMES = """() => {
   count_frames(".labkit-dashboard", "frames_drawn");
   count_frames(".labkit-card", "frames_with_news");
 }"""
+
+
+@contextlib.contextmanager
+def open_dashboard(lab: Lab, on_message: Callable[[], None] = lambda: None) -> Generator[Page]:
+    """A lab's dashboard in JupyterLab, in Chromium.
+
+    Args:
+        lab: The running lab.
+        on_message: Called for each message that the browser gets.
+    """
+    cell = CELL.replace("Lab()", f"Lab(Settings(home={str(lab.settings.home)!r}))")
+    cell = "from labkit.settings import Settings\n" + cell
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        jupyter(Path(folder), [cell]) as address,
+        chromium(address, on_message=on_message) as page,
+    ):
+        expect(region(page, "draw a digit")).to_be_visible(timeout=60_000)
+        yield page
 
 
 def memory_mib(pattern: str) -> float:
@@ -168,23 +188,16 @@ def main(rate: Annotated[int, typer.Option()] = 1000, seconds: Annotated[float, 
 
     lab = Lab(load_settings().model_copy(update={"home": load_settings().home / "benchmark"}))
     lab.down(report=lambda _: None)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            lab.up(report)
-            lab.load_digits(report=report)
-            lab.capture()
-            lab.publish(lab.train(seed=1).model)
-            cell = CELL.replace("Lab()", f"Lab(Settings(home={str(lab.settings.home)!r}))")
-            cell = "from labkit.settings import Settings\n" + cell
-            messages = [0]
-            with (
-                jupyter(Path(folder), [cell]) as address,
-                chromium(address, on_message=lambda: count(messages)) as page,
-            ):
-                expect(region(page, "draw a digit")).to_be_visible(timeout=60_000)
-                figures = follow(lab, page, rate, seconds, messages)
-        finally:
-            lab.down(report=lambda _: None)
+    try:
+        lab.up(report)
+        lab.load_digits(report=report)
+        lab.capture()
+        lab.publish(lab.train(seed=1).model)
+        messages = [0]
+        with open_dashboard(lab, lambda: count(messages)) as page:
+            figures = follow(lab, page, rate, seconds, messages)
+    finally:
+        lab.down(report=lambda _: None)
     typer.echo(json.dumps(figures, indent=2))
     for words in (broken := broken_bounds(figures)):
         typer.echo(f"FAILED: {words}", err=True)

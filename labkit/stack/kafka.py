@@ -26,6 +26,9 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
+# Only closed segments are compacted: by default a hundred megabytes of a partition, which a trickle fills in days.
+transaction.state.log.segment.bytes=4194304
+offsets.topic.segment.bytes=4194304
 # A consumer that joins alone need not wait three seconds for company.
 group.initial.rebalance.delay.ms=0
 # A broker that was killed may register again only when its old session is over: six seconds, not nine. Two were too
@@ -50,6 +53,7 @@ config.storage.replication.factor=1
 offset.storage.replication.factor=1
 status.storage.replication.factor=1
 offset.storage.partitions=1
+offset.storage.segment.bytes=4194304
 status.storage.partitions=1
 key.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
