@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.pixels --inserts 200
 
-It starts a lab of its own, opens the dashboard in Chromium, inserts digits one by one, each a moment after the one before
-is shown, and prints as JSON how many milliseconds passed from right before each insert until the browser had painted its
-prediction. The dashboard draws at most 15 times a second: that alone is 33 ms of it on average.
+It starts a lab of its own, opens the dashboard in Chromium, and inserts digits one by one, each a moment after the one
+before is shown. It prints as JSON how many milliseconds passed from right before each insert until the browser had
+painted its prediction. The dashboard draws at most 15 times a second: that alone is 33 ms of it on average.
 """
 
 import json
