@@ -18,8 +18,9 @@ import org.apache.kafka.connect.source.SourceRecord;
  * issues 7531 and 7945).
  *
  * <p>Here each record carries the offset of the last change with another LSN before it, and how many records with its own
- * LSN there have been. After a restart Debezium brings all of these once more, and as many as were recorded are left out:
- * nothing is lost or repeated. A heartbeat after a transaction's end carries its own offset, as nothing is halfway then;
+ * LSN there have been, in which transaction. After a restart Debezium brings all of these once more, and as many as were
+ * recorded are left out: nothing is lost or repeated. Where another transaction's commit ends at just that LSN, Debezium
+ * begins there and brings the whole transaction again, in which LSNs are in order: what lies before is left out, too. A heartbeat after a transaction's end carries its own offset, as nothing is halfway then;
  * so do the records of a snapshot, which is taken anew if it is interrupted.
  *
  * <p>A heartbeat is there to bring a new position: one that brings that of the record before is left out. Handed out, it
@@ -31,8 +32,11 @@ final class WholePositions {
     static final String BEGUN_LSN = "labkit_begun_lsn";
     /** How many records with that LSN have been recorded. */
     static final String BEGUN_RECORDS = "labkit_begun_records";
+    /** The transaction that they are of. */
+    static final String BEGUN_TRANSACTION = "labkit_begun_transaction";
 
     private static final String LSN = "lsn";
+    private static final String TRANSACTION = "txId";
     private static final String SNAPSHOT = "snapshot";
     private static final String MESSAGE_TYPE = "messageType";
     private static final String BEGIN = "BEGIN";
@@ -43,10 +47,12 @@ final class WholePositions {
 
     private final long recordedLsn;
     private final long recordedRecords;
+    private final Long recordedTransaction;
     private Map<String, ?> whole;
     private Map<String, ?> newest;
     private Long begunLsn;
     private long begunRecords;
+    private Long begunTransaction;
     private boolean resuming;
     private Map<String, ?> handedOut;
 
@@ -57,6 +63,7 @@ final class WholePositions {
         Map<String, Object> own = stored == null ? new HashMap<>() : new HashMap<>(stored);
         Object lsn = own.remove(BEGUN_LSN);
         Object records = own.remove(BEGUN_RECORDS);
+        recordedTransaction = number(own.remove(BEGUN_TRANSACTION));
         recordedLsn = lsn == null ? 0 : ((Number) lsn).longValue();
         recordedRecords = records == null ? 0 : ((Number) records).longValue();
         resuming = recordedRecords > 0;
@@ -92,9 +99,9 @@ final class WholePositions {
             return whole(record);
         }
         long lsn = number.longValue();
-        if (heartbeat && resuming && (begunLsn == null || begunRecords < recordedRecords)) {
+        if (heartbeat && resuming && !isAtRecorded()) {
             // Debezium still looks for the place: what was recorded must not be forgotten.
-            return with(record, recordedLsn, recordedRecords);
+            return with(record, recordedLsn, recordedRecords, recordedTransaction);
         }
         Object type = offset.get(MESSAGE_TYPE);
         // A transaction's END record, where such are asked for, comes after the heartbeat at its end.
@@ -103,22 +110,39 @@ final class WholePositions {
         }
         if (heartbeat && BEGIN.equals(type)) {
             // Of a transaction that has begun nothing is told yet.
-            return begunLsn == null ? carrying(record, whole) : with(record, begunLsn, begunRecords);
+            return begunLsn == null ? carrying(record, whole) : withBegun(record);
         }
         if (begunLsn == null || begunLsn != lsn) {
             whole = newest;
             begunLsn = lsn;
             begunRecords = 0;
+            begunTransaction = number(offset.get(TRANSACTION));
         }
         newest = offset;
         if (!heartbeat) {
             begunRecords++;
-            resuming = resuming && lsn == recordedLsn && begunRecords <= recordedRecords;
-            if (resuming) {
+            if (resuming && isRecorded(lsn)) {
                 return null;
             }
+            resuming = false;
         }
-        return with(record, begunLsn, begunRecords);
+        return withBegun(record);
+    }
+
+    /** Whether the change that has just come was recorded before the restart. */
+    private boolean isRecorded(long lsn) {
+        if (recordedTransaction != null && !recordedTransaction.equals(begunTransaction)) {
+            return false;
+        }
+        return lsn == recordedLsn ? begunRecords <= recordedRecords : recordedTransaction != null && lsn < recordedLsn;
+    }
+
+    private boolean isAtRecorded() {
+        return begunLsn != null && begunLsn == recordedLsn && begunRecords >= recordedRecords;
+    }
+
+    private static Long number(Object value) {
+        return value instanceof Number number ? (Long) number.longValue() : null;
     }
 
     private SourceRecord whole(SourceRecord record) {
@@ -146,10 +170,17 @@ final class WholePositions {
         return carrying(record, offset);
     }
 
-    private SourceRecord with(SourceRecord record, long lsn, long records) {
+    private SourceRecord withBegun(SourceRecord record) {
+        return with(record, begunLsn, begunRecords, begunTransaction);
+    }
+
+    private SourceRecord with(SourceRecord record, long lsn, long records, Long transaction) {
         Map<String, Object> offset = new HashMap<>(whole);
         offset.put(BEGUN_LSN, lsn);
         offset.put(BEGUN_RECORDS, records);
+        if (transaction != null) {
+            offset.put(BEGUN_TRANSACTION, transaction);
+        }
         return carrying(record, offset);
     }
 

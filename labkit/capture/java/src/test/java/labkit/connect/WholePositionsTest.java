@@ -123,6 +123,37 @@ class WholePositionsTest {
     }
 
     @Test
+    void aTransactionThatIsBroughtFromItsBeginningIsNotRepeated() {
+        // Two at once: of the second one a change is at 110, and the next at 138, where the first one's commit ended.
+        List<SourceRecord> second = List.of(inTransaction(7, 110, "a"), inTransaction(7, 138, "b"));
+        Map<String, ?> stored = lastOffset(new WholePositions(null).of(second));
+        assertEquals(110L, stored.get("lsn"));
+        assertEquals(7L, stored.get(WholePositions.BEGUN_TRANSACTION));
+
+        List<SourceRecord> again = new ArrayList<>(second);
+        again.add(1, heartbeat(110, 138, "INSERT"));
+        again.add(inTransaction(7, 150, "c"));
+        again.add(inTransaction(8, 120, "d"));
+        List<SourceRecord> left = new WholePositions(stored).of(again);
+        assertEquals(List.of("c", "d"), values(left).stream().filter(value -> value != null).toList());
+        // The heartbeat in between told of the place that was recorded.
+        assertEquals(stored, left.get(0).sourceOffset());
+    }
+
+    @Test
+    void aChangeOfAnotherTransactionIsNoRecordedOne() {
+        Map<String, ?> stored = lastOffset(new WholePositions(null).of(List.of(inTransaction(7, 138, "a"))));
+        List<SourceRecord> others = List.of(inTransaction(8, 120, "b"), inTransaction(9, 138, "c"));
+        assertEquals(List.of("b", "c"), values(new WholePositions(stored).of(others)));
+    }
+
+    private static SourceRecord inTransaction(long transaction, long lsn, String value) {
+        Map<String, Object> offset = Map.of("lsn", lsn, "lsn_proc", lsn, "lsn_commit", 138L, "messageType", "INSERT",
+                "txId", transaction);
+        return new SourceRecord(Map.of("server", "lab"), offset, "topic", 0, null, null, Schema.STRING_SCHEMA, value);
+    }
+
+    @Test
     void recordsOfASnapshotStayAsTheyAre() {
         SourceRecord snapshot = new SourceRecord(Map.of("server", "lab"), Map.of("lsn", 7L, "snapshot", "INITIAL"),
                 "topic", 0, null, null, Schema.STRING_SCHEMA, "a");
