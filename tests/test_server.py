@@ -255,8 +255,8 @@ def test_a_killed_server_loses_nothing_and_goes_on_by_itself(by_connect: Lab) ->
     lab.stop_sending()
     ledger = settled(lab)
     assert ledger.rows > balanced.rows + 100
-    # At least once: what was sent and not yet noted is sent again. That is one batch for each kill, which holds all that
-    # had come while the server started, and nothing from before.
+    # At least once: what was sent and not yet noted is sent again. That is one batch for each kill, which holds all
+    # that had come while the server started, and nothing from before.
     again = {fault.row_id for fault in ledger.faults}
     assert ledger.lost == 0 and len(again) < ledger.rows - balanced.rows, ledger
     assert not again & rows_before, ledger
