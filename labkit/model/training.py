@@ -82,8 +82,8 @@ def train_from_rows(
 ) -> Training:
     """Train the talk's network on the training table as the bytes route's topic tells it, read by librdkafka.
 
-    Several times quicker than `train_from_topic`, as nothing is written as text and read again. And what was relabelled
-    or deleted is learned as it is now: the csv route has no row id, so that nobody can tell there.
+    Nothing is written as text and read again. And what was relabelled or deleted is learned as the topic tells of it by
+    then: the csv route has no row id, so that nobody can tell there.
 
     Args:
         servers: Kafka's bootstrap servers.

@@ -17,7 +17,7 @@ LOOK_S = 0.02
 
 
 def read_rows(servers: str, topic: str, rows: int = 0) -> Digits:
-    """Read the labelled digits of a table from its topic, as they are now.
+    """Read the labelled digits of a table from its topic, as it tells of them by now.
 
     A row that was relabelled has its last label, and one that was deleted is not there, as in the table itself. It is
     read while it fills, so that the last rows of a snapshot have to wait for nobody.
@@ -47,7 +47,8 @@ def read_rows(servers: str, topic: str, rows: int = 0) -> Digits:
                 )
     finally:
         reader.close()
-    labelled = [event for event in newest.values() if event.label is not None]
+    # By row id: with several partitions, another reading has another order.
+    labelled = [event for _, event in sorted(newest.items()) if event.label is not None]
     pixels = b"".join(event.pixels or b"" for event in labelled)
     return Digits(
         np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE),

@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.header.Header;
@@ -24,7 +26,8 @@ import org.apache.kafka.connect.source.SourceRecord;
  * so do the records of a snapshot, which is taken anew if it is interrupted.
  *
  * <p>A heartbeat is there to bring a new position: one that brings that of the record before is left out. Handed out, it
- * would be a transaction in Kafka for nothing, once a second in each idle lab.
+ * would be a transaction in Kafka for nothing, once a second in each idle lab. Once an hour it is: Kafka forgets a producer
+ * that has written nothing for seven days, and its next transaction would fail.
  */
 final class WholePositions {
 
@@ -34,6 +37,8 @@ final class WholePositions {
     static final String BEGUN_RECORDS = "labkit_begun_records";
     /** The transaction that they are of. */
     static final String BEGUN_TRANSACTION = "labkit_begun_transaction";
+
+    static final long STILL_THERE_NANOS = TimeUnit.HOURS.toNanos(1);
 
     private static final String LSN = "lsn";
     private static final String TRANSACTION = "txId";
@@ -54,12 +59,19 @@ final class WholePositions {
     private long begunRecords;
     private Long begunTransaction;
     private boolean resuming;
+    private final LongSupplier nanoTime;
     private Map<String, ?> handedOut;
+    private long handedOutNanos;
 
     /**
      * @param stored the offset that a task begins at, or null where it begins with nothing
      */
     WholePositions(Map<String, ?> stored) {
+        this(stored, System::nanoTime);
+    }
+
+    WholePositions(Map<String, ?> stored, LongSupplier nanoTime) {
+        this.nanoTime = nanoTime;
         Map<String, Object> own = stored == null ? new HashMap<>() : new HashMap<>(stored);
         Object lsn = own.remove(BEGUN_LSN);
         Object records = own.remove(BEGUN_RECORDS);
@@ -80,12 +92,17 @@ final class WholePositions {
         List<SourceRecord> left = new ArrayList<>(records.size());
         for (SourceRecord record : records) {
             SourceRecord one = of(record);
-            if (one != null && !(isHeartbeat(one) && one.sourceOffset().equals(handedOut))) {
+            if (one != null && !(isHeartbeat(one) && isKnown(one.sourceOffset()))) {
                 handedOut = one.sourceOffset();
+                handedOutNanos = nanoTime.getAsLong();
                 left.add(one);
             }
         }
         return left;
+    }
+
+    private boolean isKnown(Map<String, ?> offset) {
+        return offset.equals(handedOut) && nanoTime.getAsLong() - handedOutNanos < STILL_THERE_NANOS;
     }
 
     private static boolean isHeartbeat(SourceRecord record) {

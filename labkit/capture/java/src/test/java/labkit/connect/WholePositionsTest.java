@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicLong;
 
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.SchemaBuilder;
@@ -53,6 +54,19 @@ class WholePositionsTest {
         assertEquals(List.of("a", "a"), values(positions.of(List.of(change(25, 20, "a"), change(25, 20, "a")))));
         assertEquals(List.of(), positions.of(List.of(heartbeat(25, 20, "INSERT"))));
         assertEquals(30L, lastOffset(positions.of(List.of(heartbeat(30, 30, "COMMIT")))).get("lsn"));
+    }
+
+    @Test
+    void aHeartbeatThatBringsNothingNewIsHandedOutOnceAnHour() {
+        AtomicLong now = new AtomicLong();
+        WholePositions positions = new WholePositions(null, now::get);
+        SourceRecord same = heartbeat(20, 20, "COMMIT");
+        assertEquals(1, positions.of(List.of(same)).size());
+        now.set(WholePositions.STILL_THERE_NANOS - 1);
+        assertEquals(0, positions.of(List.of(same)).size());
+        now.set(WholePositions.STILL_THERE_NANOS);
+        assertEquals(1, positions.of(List.of(same)).size());
+        assertEquals(0, positions.of(List.of(same)).size());
     }
 
     @Test
