@@ -546,7 +546,7 @@ class Lab:
 
         if self._dashboard is not None:
             self._dashboard.close()
-        self._dashboard = Dashboard(self, self.view.state)
+        self._dashboard = Dashboard(self, self.view.state, self.view.wait)
         return self._dashboard
 
     def ledger(self, wait_s: float = 0.0) -> Ledger:

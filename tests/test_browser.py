@@ -240,7 +240,7 @@ def test_a_drifting_stream_is_followed_by_the_model_that_goes_on_learning(page: 
 def test_a_cell_of_the_confusion_matrix_shows_its_digits(page: Page) -> None:
     score = region(page, "score")
     score.locator(".lk-confusion button.lk-miss").first.click()
-    expect(score.locator(".lk-cell-digits canvas").first).to_be_visible(timeout=10_000)
+    expect(score.locator(".lk-cell-digits img").first).to_be_visible(timeout=10_000)
     expect(score.get_by_role("status")).to_contain_text("that the frozen model took for")
 
 
@@ -335,7 +335,7 @@ def test_axe_finds_nothing(page: Page, theme: str, width: int) -> None:
     feed.get_by_role("button", name=re.compile("^open the insert")).first.click()
     expect(feed.get_by_role("group", name="opened record")).to_contain_text("LSN", timeout=10_000)
     score.locator(".lk-confusion button.lk-hit").first.click()
-    expect(score.locator(".lk-cell-digits canvas").first).to_be_visible(timeout=10_000)
+    expect(score.locator(".lk-cell-digits img").first).to_be_visible(timeout=10_000)
     expect(region(page, "draw a digit").locator(".lk-status")).to_have_attribute("data-kind", "error")
     results = Axe().run(page, context=".labkit-dashboard", options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]})
     page.locator(".labkit-dashboard").first.screenshot(path=PICTURES / f"{theme}-{width}.png")

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.structs import TopicPartition
 
 from labkit import Lab, LabError
 from labkit.stream import librdkafka
-from labkit.stream.librdkafka import SwiftReader, SwiftWriter
+from labkit.stream.librdkafka import SwiftReader, SwiftWriter, more_wait
 
 NOBODY = "127.0.0.1:1"
 
@@ -77,3 +77,27 @@ def test_what_is_too_large_is_refused_and_the_rest_goes_on(lab: Lab, topic: str)
         writer.write(topic, [(0, b"2", b"two")])
     with closing(SwiftReader(lab.kafka, {TopicPartition(topic, 0): 0})) as reader:
         assert [record.key for record in reader.poll(10, 5)] == [b"2"]
+
+
+def test_only_committed_records_count_as_waiting(lab: Lab, topic: str) -> None:
+    first = TopicPartition(topic, 0)
+    start = {first: 0, TopicPartition(topic, 1): 0}
+    assert not more_wait(lab.kafka, start)
+    producer = KafkaProducer(bootstrap_servers=lab.kafka, transactional_id=topic)
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(topic, b"taken back", partition=0)
+    producer.abort_transaction()
+    assert not more_wait(lab.kafka, start)
+    producer.begin_transaction()
+    offset = producer.send(topic, b"meant", partition=0).get(10).offset
+    assert not more_wait(lab.kafka, start)
+    producer.commit_transaction()
+    producer.close()
+    assert more_wait(lab.kafka, start)
+    # What lies behind it is the marker of its transaction.
+    assert not more_wait(lab.kafka, start | {first: offset + 1})
+
+
+def test_without_a_broker_nothing_waits() -> None:
+    assert not more_wait(NOBODY, {TopicPartition("topic", 0): 0}, timeout_s=0.5)

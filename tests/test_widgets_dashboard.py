@@ -5,6 +5,7 @@ import base64
 import dataclasses
 import io
 import re
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -42,6 +43,12 @@ class Source:
             raise self.error
         return self.state
 
+    def wait(self, known: LiveState, timeout_s: float) -> None:
+        """By asking: what a real one waits for, is put in here by the test."""
+        deadline = time.monotonic() + timeout_s
+        while self.state.predictions_seen <= known.predictions_seen and time.monotonic() < deadline:
+            time.sleep(0.002)
+
 
 def count_changes(dashboard: Dashboard) -> list[str]:
     """A list that grows by a name with every trait that changes in a part of the dashboard."""
@@ -54,7 +61,7 @@ def count_changes(dashboard: Dashboard) -> list[str]:
 
 def test_refresh_shows_the_state_and_only_what_changed():
     source = Source()
-    dashboard = Dashboard(Calls(), source.poll)
+    dashboard = Dashboard(Calls(), source.poll, source.wait)
     source.state = STATE
     dashboard.refresh()
     assert len(dashboard.feed.events) == 30
@@ -74,7 +81,7 @@ def test_refresh_shows_the_state_and_only_what_changed():
 
 def test_clicks_reach_the_actions():
     calls, source = Calls(), Source()
-    dashboard = Dashboard(calls, source.poll)
+    dashboard = Dashboard(calls, source.poll, source.wait)
     dashboard.pad.set_state({"outbox": {"seq": 1, "strokes": LINE, "width": 0.08, "label": 4}})
     assert dashboard.pad.status == "row 1001 inserted"
     row = {"table": "mnist_test", "row_id": 1001, "label": 5}
@@ -99,7 +106,7 @@ def test_clicks_reach_the_actions():
 
 def test_the_card_says_while_no_scorer_runs():
     calls, source = Calls(), Source()
-    dashboard = Dashboard(calls, source.poll)
+    dashboard = Dashboard(calls, source.poll, source.wait)
     for running in (False, True):
         calls.scoring = running
         dashboard.refresh()
@@ -108,7 +115,7 @@ def test_the_card_says_while_no_scorer_runs():
 
 def test_a_failing_poll_is_told_and_forgotten_once_it_works_again():
     source = Source()
-    dashboard = Dashboard(Calls(), source.poll)
+    dashboard = Dashboard(Calls(), source.poll, source.wait)
     source.error = LabError("Kafka does not answer", "labkit status")
     dashboard.refresh()
     assert dashboard.bar.problem.endswith("Kafka does not answer → labkit status")
@@ -129,7 +136,7 @@ def test_the_loop_follows_at_a_bounded_rate_survives_errors_and_ends():
     source = Source()
 
     async def live() -> None:
-        dashboard = Dashboard(Calls(), source.poll, frames_per_second=20)
+        dashboard = Dashboard(Calls(), source.poll, source.wait, frames_per_second=20)
         source.state = STATE
         await until(lambda: dashboard.bar.events_seen == 40)
         source.error = OSError("gone")
@@ -147,10 +154,54 @@ def test_the_loop_follows_at_a_bounded_rate_survives_errors_and_ends():
     asyncio.run(asyncio.wait_for(live(), 20))
 
 
+def predicted(count: int) -> LiveState:
+    """The state after so many predictions."""
+    newest = scored_event(count)
+    return dataclasses.replace(STATE, predictions_seen=count, latest=newest, events=(newest,))
+
+
+def test_a_prediction_is_shown_at_once_and_the_tables_a_frame_later():
+    source = Source()
+
+    async def live() -> None:
+        # A frame takes two seconds: what comes within one of them was not waiting for the next.
+        dashboard = Dashboard(Calls(), source.poll, source.wait, frames_per_second=0.5)
+        await until(lambda: source.polls == 1)
+        began = time.monotonic()
+        source.state = predicted(1)
+        await until(lambda: dashboard.prediction.prediction is not None)
+        assert time.monotonic() - began < 1
+        assert dashboard.feed.events == []
+        source.state = predicted(2)
+        await until(lambda: dashboard.bar.predictions_seen == 2)
+        assert 1.5 < time.monotonic() - began < 3
+        await until(lambda: dashboard.feed.events != [])
+        dashboard.close()
+
+    asyncio.run(asyncio.wait_for(live(), 20))
+
+
+def test_in_a_fast_stream_the_tables_follow():
+    source = Source()
+
+    async def live() -> None:
+        dashboard = Dashboard(Calls(), source.poll, source.wait, frames_per_second=30)
+        drawn: list[object] = []
+        dashboard.feed.observe(lambda change: drawn.append(change["new"]), names="events")
+        count = 0
+        while len(drawn) < 5:
+            count += 1
+            source.state = predicted(count)
+            await asyncio.sleep(0.005)
+        dashboard.close()
+
+    asyncio.run(asyncio.wait_for(live(), 20))
+
+
 @pytest.mark.parametrize("rate", [0, -1, 1000, float("nan")])
 def test_an_impossible_frame_rate_is_refused(rate: float):
     with pytest.raises(LabError, match="frames_per_second"):
-        Dashboard(Calls(), LiveState, frames_per_second=rate)
+        Dashboard(Calls(), LiveState, Source().wait, frames_per_second=rate)
 
 
 # The still
@@ -163,7 +214,7 @@ def pictures(html: str) -> list[Image.Image]:
 
 def test_the_still_has_the_digits_the_plot_and_the_numbers():
     source = Source()
-    dashboard = Dashboard(Calls(), source.poll)
+    dashboard = Dashboard(Calls(), source.poll, source.wait)
     assert "0 events" in dashboard.still() and pictures(dashboard.still()) == []
     source.state = STATE
     dashboard.refresh()

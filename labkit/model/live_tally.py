@@ -35,6 +35,9 @@ class LiveTally:
     Args:
         started_ms: What was recorded before this, milliseconds since the Unix epoch, says nothing of how long the way
             to this screen takes.
+
+    Attributes:
+        predictions_seen: How many predictions have been taken.
     """
 
     def __init__(self, started_ms: float) -> None:
@@ -45,7 +48,7 @@ class LiveTally:
         self._unscored: Waiting[EventKey, ScoredEvent] = Waiting(WAITING_KEPT, WAITING_SAMPLED)
         self._early: Waiting[EventKey, tuple[Prediction, float | None]] = Waiting(WAITING_KEPT, WAITING_SAMPLED)
         self._latest: ScoredEvent | None = None
-        self._predictions_seen = 0
+        self.predictions_seen = 0
         self._latencies = LatencyWindow()
         self._latency: Latency | None = None
         self._latency_at = float("-inf")
@@ -77,7 +80,7 @@ class LiveTally:
 
     def take_prediction(self, prediction: Prediction, seen_ms: float) -> None:
         """Take the next prediction, likewise."""
-        self._predictions_seen += 1
+        self.predictions_seen += 1
         for score in self._scores.values():
             score.update(prediction)
         live = prediction.predicted_ms > self._started_ms
@@ -132,7 +135,7 @@ class LiveTally:
             continual=self._scores["continual"].result(),
             counts=tuple(self._counts.items()),
             events_seen=sum(count for (table, _), count in self._counts.items() if table == TEST_TABLE),
-            predictions_seen=self._predictions_seen,
+            predictions_seen=self.predictions_seen,
             latency=self._percentiles(),
             problem=problem,
         )

@@ -40,6 +40,7 @@ class LiveView:
     def __init__(self, servers: str) -> None:
         self._servers = servers
         self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)
         self._stop = threading.Event()
         self._positions: dict[TopicPartition, int] = {}
         self._tally = LiveTally(time.time() * 1000)
@@ -69,6 +70,11 @@ class LiveView:
                 self._stale = False
                 self._drawn_at = time.monotonic()
             return self._state
+
+    def wait(self, known: LiveState, timeout_s: float) -> None:
+        """Wait until there are more predictions than in a state, at most so many seconds."""
+        with self._news:
+            self._news.wait_for(lambda: self._tally.predictions_seen > known.predictions_seen, timeout_s)
 
     def rows_of(self, label: int, predicted: int, model: ModelName = "frozen") -> list[int]:
         """Rows that count in one cell of a model's confusion matrix now, see `LiveTally.rows_of`."""
@@ -106,6 +112,7 @@ class LiveView:
                             self._take(record)
                         self._positions[partition] = records[-1].offset + 1
                         self._stale = True
+                        self._news.notify_all()
         finally:
             reader.close()
 

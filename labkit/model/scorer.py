@@ -25,7 +25,8 @@ from labkit.model.resume import EVENTS_TOPIC, first_scored_by, made_anew, resume
 from labkit.model.store import ModelStore, NewestModel
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
-from labkit.stream.librdkafka import SwiftReader, SwiftWriter
+from labkit.stream.librdkafka import SwiftReader, SwiftWriter, more_wait
+from labkit.stream.reading import PATIENCE_S, Progress
 from labkit.stream.record import Record
 from labkit.stream.topics import topic_id
 
@@ -119,14 +120,19 @@ class Scorer:
         self._catch_up(self._current_models().learner, stop)
         reader = SwiftReader(self._servers, positions, GROUP)
         writer = SwiftWriter(self._servers)
+        progress = Progress(self._servers)
         try:
             while not stop.is_set():
                 records = reader.poll(0 if self._later else POLL_S, MAX_BATCH)
                 events: list[ChangeEvent] = []
                 if records:
+                    progress.made()
                     self._check_topic(records)
                     events = self._score(records, writer)
                     reader.commit(records)
+                elif progress.stands_still:
+                    self._check_silence()
+                    progress.made()
                 self._learn(events, more_wait=len(records) >= MANY)
                 self._current_models().learner.save_when_due()
         finally:
@@ -146,6 +152,16 @@ class Scorer:
             scored = self._positions.get(record.partition, 0)
             if record.offset < scored:
                 raise LabError(made_anew(TopicPartition(record.topic, record.partition), scored - 1))
+
+    def _check_silence(self) -> None:
+        """See whether nothing comes since there is nothing: else what waits would wait for ever, and nobody be told.
+
+        Raises:
+            LabError: There is more, so that only reading anew helps.
+        """
+        positions = {place: self._positions[place.partition] for place in self._partitions}
+        if more_wait(self._servers, positions):
+            raise LabError(f"{EVENTS_TOPIC} has not been handed out for {PATIENCE_S:.0f} s, though more is there")
 
     def _catch_up(self, learner: Learner, stop: threading.Event) -> None:
         """Learn from what is scored and was not learned, however much: a kill came first, or another engine scored."""

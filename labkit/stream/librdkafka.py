@@ -6,6 +6,7 @@ Everybody else reads with kafka-python, see `labkit.stream.reading`.
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -140,6 +141,28 @@ class TopicReader:
     def close(self) -> None:
         """End it."""
         _close(self._consumer)
+
+
+def more_wait(servers: str, positions: Mapping[TopicPartition, int], timeout_s: float = 5.0) -> bool:
+    """Whether a reader of its own finds a committed record at these offsets of a topic, or behind them.
+
+    For who has long been told of none: offsets alone do not tell, as transaction markers take some, too. Where the
+    broker does not answer in time, none is found.
+
+    Args:
+        servers: Kafka's bootstrap servers.
+        positions: Where another reader has come to, in all partitions that it reads.
+        timeout_s: When to give up, seconds.
+    """
+    reader = TopicReader(servers, positions)
+    deadline = time.monotonic() + timeout_s
+    try:
+        while not reader.at_end and time.monotonic() < deadline:
+            if reader.poll(0.1, 1):
+                return True
+        return False
+    finally:
+        reader.close()
 
 
 class SwiftWriter:

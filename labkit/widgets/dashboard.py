@@ -22,7 +22,8 @@ from labkit.widgets.telling import telling
 from labkit.widgets.timeline import Timeline
 
 DETAILS_EVERY_S = 0.2
-"""The tables follow no faster: nobody reads one that changes oftener, and drawing one takes longest."""
+"""The tables follow no faster: nobody reads one that changes oftener, and drawing one takes longest. So a prediction
+goes before them, in a frame of its own where there is time for one."""
 STILL_EVERY_S = 2.0
 """The picture for saved notebooks follows the stream no faster than this: nobody watches it."""
 
@@ -37,7 +38,9 @@ class Dashboard:
     Args:
         actions: What clicks do to the stream.
         poll: Returns the newest state; called at the frame rate, from any thread, so cheap.
-        frames_per_second: Upper bound for refreshes, 0.1 to 30. While nothing changes, nothing is sent.
+        wait: Returns as soon as there are more predictions than in a state, and after so many seconds in any case.
+        frames_per_second: How many predictions are shown in a second at most, 0.1 to 30; the first after a pause is
+            shown at once. While nothing changes, nothing is sent.
 
     Attributes:
         bar, pad, prediction, scoreboard, timeline, feed: The parts, each a widget of its own.
@@ -47,12 +50,17 @@ class Dashboard:
     """
 
     def __init__(
-        self, actions: DashboardActions, poll: Callable[[], LiveState], frames_per_second: float = 15.0
+        self,
+        actions: DashboardActions,
+        poll: Callable[[], LiveState],
+        wait: Callable[[LiveState, float], None],
+        frames_per_second: float = 15.0,
     ) -> None:
         if not 0.1 <= frames_per_second <= 30:
             raise LabError(f"frames_per_second is {frames_per_second}", "choose from 0.1 to 30; 15 looks smooth")
         self._actions = actions
         self._poll = poll
+        self._wait = wait
         self._pause_s = 1 / frames_per_second
         self._state = LiveState()
         self._detailed = LiveState()
@@ -113,11 +121,12 @@ class Dashboard:
         threading.Thread(target=self._follow, args=(self._stop,), name="labkit-dashboard", daemon=True).start()
 
     def _follow(self, stop: threading.Event) -> None:
-        due = time.monotonic()
-        while not stop.wait(max(0.0, due - time.monotonic())):
+        while not stop.is_set():
+            began, shown = time.monotonic(), self._state.latest
             self._pull()
-            # A steady pace, however long a pull takes; one that is missed is not made up for.
-            due = max(due + self._pause_s, time.monotonic())
+            if self._state.latest != shown:  # However long this pull took, the next comes a frame after it began.
+                stop.wait(max(0.0, began + self._pause_s - time.monotonic()))
+            self._wait(self._state, self._pause_s)
 
     async def _keep_still(self) -> None:
         while True:
@@ -139,7 +148,9 @@ class Dashboard:
                 self.timeline.show(new.latest)
             self.bar.show(new)
             self.prediction.show_scoring(self._actions.scoring)
-            if details or time.monotonic() >= self._details_due:
+            late_s = time.monotonic() - self._details_due
+            # Beside a new prediction they wait for the next frame, but in a fast stream each frame has one.
+            if details or late_s >= (0.0 if new.latest == old.latest else DETAILS_EVERY_S):
                 self._show_details(new)
             self._state = new
 

@@ -116,7 +116,7 @@ function render({ model, el }) {
     const [sign, word, label, prediction, lsn, time, delay] = Array.from({ length: 7 }, fact);
     sign.setAttribute("aria-hidden", "true");
     const tombstone = make("small", { class: "lk-tombstone" }, "tombstone");
-    const digit = make("canvas", { class: "lk-digit", role: "img" });
+    const digit = make("img", { class: "lk-digit", decoding: "sync" });
     const number = make("b");
     const table = make("small");
     const open = make("button", {
@@ -144,8 +144,8 @@ function render({ model, el }) {
       setText(word, event.operation);
       tombstone.hidden = !event.tombstone;
       digit.hidden = event.image === null;
-      digit.setAttribute("aria-label", `digit of row ${event.row_id}`);
-      if (event.image !== null) paintDigit(digit, images, 784 * event.image);
+      digit.alt = `digit of row ${event.row_id}`;
+      if (event.image !== null) digit.src = digitAddress(images, 784 * event.image);
       setText(number, String(event.row_id));
       setText(table, event.table);
       setText(label, event.label === null ? "none" : String(event.label));

@@ -49,10 +49,13 @@ function render({ model, el }) {
   function tellPainted(key) {
     if (key === told) return;
     told = key;
-    const { top, bottom, height } = el.getBoundingClientRect();
-    // A browser draws what is out of sight when it likes to: that would not be the way's time.
-    if (document.hidden || height === 0 || bottom < 0 || top > window.innerHeight) return;
-    requestAnimationFrame(() => setTimeout(() => ending || model.send({ painted: key })));
+    // Where it stands is asked in the next frame, where that is known: now, the page would be laid out twice.
+    requestAnimationFrame(() => {
+      const { top, bottom, height } = el.getBoundingClientRect();
+      // A browser draws what is out of sight when it likes to: that would not be the way's time.
+      if (document.hidden || height === 0 || bottom < 0 || top > window.innerHeight) return;
+      setTimeout(() => ending || model.send({ painted: key }));
+    });
   }
 
   function drawPercentiles() {
