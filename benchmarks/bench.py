@@ -7,12 +7,8 @@ one COPY. It prints as it goes, writes all figures to build/bench.json, and the 
 The first time it installs the peers' environment, whose size it tells.
 """
 
-import contextlib
 import datetime
 import logging
-import os
-import platform
-import shutil
 import statistics
 import time
 from collections.abc import Sequence
@@ -22,6 +18,7 @@ from typing import Annotated
 import psycopg
 import typer
 
+from benchmarks.own_lab import machine, own_lab, own_settings, to_terminal
 from benchmarks.samples import some_digits
 from benchmarks.ways.evaluated import Csv, Talk
 from benchmarks.ways.figures import Bench, Latency, Turn
@@ -31,11 +28,11 @@ from benchmarks.ways.peers import PACKAGES, Engine, Quix
 from benchmarks.ways.polling import Polling
 from benchmarks.ways.report import write_page
 from benchmarks.ways.way import Way
-from labkit import Lab, LabError
+from labkit import LabError
 from labkit.course.capture_figures import Arrivals
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
-from labkit.settings import CHECKOUT, PREDICTIONS_TOPIC, TEST_TABLE, Settings, load_settings
+from labkit.settings import CHECKOUT, PREDICTIONS_TOPIC, TEST_TABLE, Settings
 
 WAYS: Sequence[type[Way]] = (Talk, Csv, Bytes, Server, Engine, Quix, Polling, Decoding, Predicting)
 RATES = (20, 200, 1000)
@@ -43,7 +40,6 @@ RATES = (20, 200, 1000)
 REST_S = 60.0
 RESTING = 0.5
 """Processor seconds in a second, of all processes together: what they take that only wait."""
-LOGS = CHECKOUT / "build" / "bench-logs"
 app = typer.Typer(add_completion=False)
 INSERT = "INSERT INTO mnist_test (label, pixels) VALUES (%s, %s) RETURNING id"
 
@@ -105,11 +101,8 @@ def rest(way: Way) -> None:
 
 def turn(kind: type[Way], settings: Settings, warm_up: int, rows: int, seconds: float) -> tuple[Turn, list[Latency]]:
     """Give a way its turn, in a lab of its own."""
-    lab = Lab(settings.model_copy(update={"capture": kind.capture}))
-    lab.down(report=lambda _: None)
-    way = kind(lab)
-    try:
-        lab.up(lambda _: None)
+    with own_lab(kind.name, settings.model_copy(update={"capture": kind.capture}), lambda _: None) as lab:
+        way = kind(lab)
         lab.publish(build_network(seed=1))
         way.start()
         if not kind.by_labs_scorer:
@@ -122,16 +115,6 @@ def turn(kind: type[Way], settings: Settings, warm_up: int, rows: int, seconds: 
             return copied(way, rows), latencies
         finally:
             way.stop()
-    finally:
-        # Where it fails, what its processes said says why; the lab takes that with it.
-        with contextlib.suppress(OSError):
-            shutil.copytree(lab.settings.home / "logs", LOGS / kind.name, dirs_exist_ok=True)
-        lab.down(report=lambda _: None)
-
-
-def machine() -> str:
-    """What it ran on."""
-    return f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
 
 
 def chosen(names: Sequence[str]) -> list[type[Way]]:
@@ -159,11 +142,10 @@ def main(
 ) -> None:
     """Run it."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    settings = load_settings()
-    settings = settings.model_copy(update={"home": settings.home / "benchmark"})
+    settings = own_settings()
     try:
         ways = chosen(way or [])
-        EngineEnvironment(PACKAGES, settings).install(lambda line: typer.echo(line, err=True))
+        EngineEnvironment(PACKAGES, settings).install(to_terminal)
         output.parent.mkdir(parents=True, exist_ok=True)
         bench = Bench(
             machine=machine(),

@@ -16,10 +16,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.own_lab import own_settings, to_terminal
 from labkit import Lab
 from labkit.course.capture_figures import Arrivals, capturing, delays_ms, rows_a_second
 from labkit.digits import Digits, load_digits
-from labkit.settings import BYTES_PREFIX, TEST_TABLE, CaptureName, load_settings, table_topic
+from labkit.settings import BYTES_PREFIX, TEST_TABLE, CaptureName, table_topic
 
 TOPIC = table_topic(BYTES_PREFIX, TEST_TABLE)
 
@@ -54,14 +55,14 @@ def main(
 ) -> None:
     """Run it."""
     captures: tuple[CaptureName, ...] = ("connect", "server")
-    settings = load_settings().model_copy(update={"home": load_settings().home / "benchmark"})
+    settings = own_settings()
     Lab(settings).down(report=lambda _: None)
     figures: list[dict[str, Any]] = []
     try:
         for capture in captures * rounds:
             lab = Lab(settings.model_copy(update={"capture": capture}))
             started = time.monotonic()
-            lab.up(lambda line: typer.echo(line, err=True))
+            lab.up(to_terminal)
             up_s = time.monotonic() - started
             lab.capture()
             lab.stop_scorer()  # Nobody else shall take the processors.

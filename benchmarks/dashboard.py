@@ -25,8 +25,9 @@ import psutil
 import typer
 from playwright.sync_api import Page, expect
 
+from benchmarks.own_lab import own_lab, own_settings, to_terminal
 from labkit import Lab
-from labkit.settings import TEST_TABLE, load_settings
+from labkit.settings import TEST_TABLE
 from tools.notebook_browser import chromium, jupyter, region
 
 CELL = "from labkit import Lab\n\nlab = Lab()\ndashboard = lab.dashboard()\ndashboard"
@@ -182,22 +183,13 @@ def broken_bounds(figures: dict[str, Any]) -> list[str]:
 
 def main(rate: Annotated[int, typer.Option()] = 1000, seconds: Annotated[float, typer.Option()] = 60) -> None:
     """Run it."""
-
-    def report(line: str) -> None:
-        typer.echo(line, err=True)
-
-    lab = Lab(load_settings().model_copy(update={"home": load_settings().home / "benchmark"}))
-    lab.down(report=lambda _: None)
-    try:
-        lab.up(report)
-        lab.load_digits(report=report)
+    with own_lab("dashboard", own_settings()) as lab:
+        lab.load_digits(report=to_terminal)
         lab.capture()
         lab.publish(lab.train(seed=1).model)
         messages = [0]
         with open_dashboard(lab, lambda: count(messages)) as page:
             figures = follow(lab, page, rate, seconds, messages)
-    finally:
-        lab.down(report=lambda _: None)
     typer.echo(json.dumps(figures, indent=2))
     for words in (broken := broken_bounds(figures)):
         typer.echo(f"FAILED: {words}", err=True)

@@ -10,7 +10,6 @@ where Flink reads PostgreSQL itself. It prints the figures as JSON and writes a 
 import datetime
 import json
 import os
-import platform
 import signal
 import statistics
 import time
@@ -22,14 +21,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks.own_lab import machine, own_lab, own_settings
 from benchmarks.recorded import Account, account_of
 from benchmarks.samples import some_digits
-from labkit import Lab
 from labkit.digits import Digits
 from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
-from labkit.settings import CHECKOUT, TEST_TABLE, Settings, load_settings
+from labkit.settings import CHECKOUT, TEST_TABLE, Settings
 from labkit.stack.keeper import memory_mib
 
 RATE = 100.0
@@ -122,8 +121,8 @@ def table(all_figures: list[Figures], digits: int, equal: bool) -> str:
         "# What scores, side by side",
         "",
         f"Made by `.venv/bin/python -m benchmarks.engines --digits {digits}` on {datetime.date.today()}: "
-        f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. The servers, the "
-        "sender and what scores share them: compare the lines, not with another machine.",
+        f"{machine()}. The servers, the sender and what scores share them: compare the lines, not with another "
+        "machine.",
         "",
         "| scores | start, s | p50, ms | p99, ms | digits a second | memory, MiB | after kill -9, s | balanced |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -157,7 +156,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the table is written.")] = CHECKOUT / "docs" / "engines.md",
 ) -> None:
     """Run it."""
-    settings = load_settings().model_copy(update={"home": load_settings().home / "benchmark"})
+    settings = own_settings()
     many = some_digits(digits)
     installed = [name for name, engine in ENGINES.items() if EngineEnvironment(engine.packages, settings).installed]
     results = [run_one(settings, scores, many, seconds) for scores in (LOCAL, *installed)]
@@ -173,17 +172,12 @@ def run_one(
     settings: Settings, scores: str, digits: Digits, seconds: float
 ) -> tuple[Figures, Mapping[int, int | None]]:
     """Give one its turn, in a lab of its own."""
-    lab = Lab(settings)
-    lab.down(report=lambda _: None)
-    try:
-        lab.up(lambda line: typer.echo(line, err=True))
+    with own_lab(f"engines-{scores}", settings) as lab:
         lab.capture()
         lab.publish(build_network(seed=1))
         found = measure(account_of(lab, scores), scores, digits, seconds)
         typer.echo(json.dumps(asdict(found[0])), err=True)
         return found
-    finally:
-        lab.down(report=lambda _: None)
 
 
 if __name__ == "__main__":

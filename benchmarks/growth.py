@@ -15,13 +15,14 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from benchmarks.bench import copied, machine, rest
+from benchmarks.bench import copied, rest
+from benchmarks.own_lab import machine, own_lab, own_settings
 from benchmarks.ways.child import Where
 from benchmarks.ways.lab_scorer import Bytes
 from benchmarks.ways.way import PATIENCE_S, Child
-from labkit import Lab, LabError
+from labkit import LabError
 from labkit.model.network import build_network
-from labkit.settings import CHECKOUT, load_settings
+from labkit.settings import CHECKOUT
 from labkit.stack.keeper import memory_mib
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -132,20 +133,14 @@ def main(
     where: Annotated[Path, typer.Option("--page", help="Where the page is written.")] = CHECKOUT / "docs" / "growth.md",
 ) -> None:
     """Run it."""
-    settings = load_settings()
-    lab = Lab(settings.model_copy(update={"home": settings.home / "benchmark", "capture": "connect"}))
-    lab.down(report=lambda _: None)
-    way = Watched(lab)
-    try:
-        lab.up(lambda line: typer.echo(line, err=True))
+    with own_lab("growth", own_settings(capture="connect")) as lab:
         lab.publish(build_network(seed=1))
+        way = Watched(lab)
         way.start()
         try:
             stages = grow(way, [size for size in SIZES if size <= rows])
         finally:
             way.stop()
-    finally:
-        lab.down(report=lambda _: None)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("[" + ",\n".join(stage.model_dump_json() for stage in stages) + "]\n")
     where.write_text(page(stages))

@@ -14,10 +14,11 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.own_lab import own_lab, own_settings, to_terminal
 from benchmarks.start import processor_s, summary
 from labkit import Lab
 from labkit.capture.configs import ConnectorConfig, load_config
-from labkit.settings import CAPTURE_ROUTES, load_settings
+from labkit.settings import CAPTURE_ROUTES
 
 CONNECTORS: Mapping[str, str] = {
     "Debezium's": "io.debezium.connector.postgresql.PostgresConnector",
@@ -40,13 +41,10 @@ def main(
     seconds: Annotated[float, typer.Option(min=1, help="how long each look takes")] = 30.0,
 ) -> None:
     """Run it."""
-    settings = load_settings()
-    lab = Lab(settings.model_copy(update={"home": settings.home / "benchmark", "capture": "connect"}))
-    lab.down(report=lambda _: None)
+    settings = own_settings(capture="connect")
     found: dict[str, list[float]] = {name: [] for name in CONNECTORS}
-    try:
-        lab.up(lambda line: typer.echo(line, err=True))
-        lab.load_digits(report=lambda line: typer.echo(line, err=True))
+    with own_lab("idle", settings) as lab:
+        lab.load_digits(report=to_terminal)
         lab.capture()
         for turn in range(rounds):
             names = list(CONNECTORS)[:: 1 if turn % 2 == 0 else -1]
@@ -57,8 +55,6 @@ def main(
                 time.sleep(seconds)
                 found[name].append(100 * (processor_s(lab) - before) / (time.monotonic() - began))
                 typer.echo(f"{name:10} {found[name][-1]:5.1f} % of a core", err=True)
-    finally:
-        lab.down(report=lambda _: None)
     medians = [statistics.median(taken) for taken in found.values()]
     figures = {
         "rounds": rounds,

@@ -17,10 +17,10 @@ import typer
 from playwright.sync_api import Page
 
 from benchmarks.dashboard import open_dashboard
+from benchmarks.own_lab import own_lab, own_settings
 from labkit import Lab
 from labkit.digits import load_digits
 from labkit.model.network import build_network
-from labkit.settings import load_settings
 
 # A text of our own comes into the same frame as the row, and Chromium tells when it presented that frame
 # (https://www.w3.org/TR/element-timing/): a callback of the page only knows when a frame begins.
@@ -67,17 +67,11 @@ def delays_ms(lab: Lab, page: Page, inserts: int) -> list[float]:
 
 def main(inserts: Annotated[int, typer.Option(min=20)] = 200) -> None:
     """Run it."""
-    settings = load_settings()
-    lab = Lab(settings.model_copy(update={"home": settings.home / "benchmark"}))
-    lab.down(report=lambda _: None)
-    try:
-        lab.up(lambda line: typer.echo(line, err=True))
+    with own_lab("pixels", own_settings()) as lab:
         lab.capture()
         lab.publish(build_network(seed=1))
         with open_dashboard(lab) as page:
             delays = delays_ms(lab, page, inserts)
-    finally:
-        lab.down(report=lambda _: None)
     p50, p99 = statistics.median(delays), delays[int(0.99 * len(delays))]
     typer.echo(json.dumps({"inserts": inserts, "to_pixels_ms": {"p50": round(p50, 1), "p99": round(p99, 1)}}))
 

@@ -9,8 +9,6 @@ changes.
 
 import datetime
 import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -20,6 +18,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.engines import RATE, digits_a_second
+from benchmarks.own_lab import machine, own_lab, own_settings
 from benchmarks.recorded import account_of
 from benchmarks.samples import some_digits
 from labkit import Lab
@@ -28,7 +27,7 @@ from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.engines.environment import EngineEnvironment
 from labkit.model.network import build_network
 from labkit.model.prediction_records import recorded_predictions
-from labkit.settings import CHECKOUT, SCORER, Settings, load_settings
+from labkit.settings import CHECKOUT, SCORER, Settings
 
 PARTITIONS, WORKERS = (1, 2, 4), (1, 2)
 
@@ -75,10 +74,7 @@ def measure(lab: Lab, engine: str, workers: int, digits: Digits) -> Rate:
 
 def measure_all(settings: Settings, partitions: int, engines: Sequence[str], digits: Digits) -> list[Rate]:
     """Every engine's turn on topics with so many partitions."""
-    lab = Lab(settings.model_copy(update={"partitions": partitions}))
-    lab.down(report=lambda _: None)
-    try:
-        lab.up(lambda line: typer.echo(line, err=True))
+    with own_lab("scaling", settings.model_copy(update={"partitions": partitions})) as lab:
         lab.capture("bytes")
         lab.publish(build_network(seed=1))
         lab.stack.start_service(SCORER)
@@ -89,8 +85,6 @@ def measure_all(settings: Settings, partitions: int, engines: Sequence[str], dig
                 rates.append(measure(lab, engine, workers, digits))
                 typer.echo(json.dumps(asdict(rates[-1])), err=True)
         return rates
-    finally:
-        lab.down(report=lambda _: None)
 
 
 def table(rates: Sequence[Rate], digits: int) -> str:
@@ -100,7 +94,7 @@ def table(rates: Sequence[Rate], digits: int) -> str:
         "# Partitions and workers",
         "",
         f"Made by `.venv/bin/python -m benchmarks.scaling --digits {digits}` on {datetime.date.today()}: "
-        f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. The servers and the "
+        f"{machine()}. The servers and the "
         "engine share them. One run of each: how much of a difference is chance, it does not tell. A worker is a "
         "thread of this machine.",
         "",
@@ -130,7 +124,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the table is written.")] = CHECKOUT / "docs" / "scaling.md",
 ) -> None:
     """Run it."""
-    settings = load_settings().model_copy(update={"home": load_settings().home / "benchmark"})
+    settings = own_settings()
     many = some_digits(digits)
     engines = [
         name

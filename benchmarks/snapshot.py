@@ -16,10 +16,11 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.own_lab import own_lab, own_settings
 from benchmarks.samples import some_digits
 from benchmarks.ways.child import Where
 from benchmarks.ways.way import Child
-from labkit import Lab, LabError
+from labkit import LabError
 from labkit.settings import (
     BYTES_PREFIX,
     CHECKOUT,
@@ -27,7 +28,6 @@ from labkit.settings import (
     TEST_TABLE,
     TRAIN_TABLE,
     Settings,
-    load_settings,
     table_topic,
 )
 from labkit.stream.reading import wait_for_records
@@ -50,10 +50,7 @@ def turn(name: str, settings: Settings, rows: int, cold: bool) -> float:
     """
     connector, route, module, prefix = WAYS[name]
     topic = table_topic(prefix, TRAIN_TABLE)
-    lab = Lab(settings)
-    lab.down(report=lambda _: None)
-    try:
-        lab.up(lambda _: None)
+    with own_lab(f"snapshot-{name}", settings, lambda _: None) as lab:
         if not cold:
             lab.tables.copy(some_digits(rows), TEST_TABLE)
             lab.capture(connector)
@@ -72,8 +69,6 @@ def turn(name: str, settings: Settings, rows: int, cold: bool) -> float:
             return said["at"] - began
         finally:
             child.stop()
-    finally:
-        lab.down(report=lambda _: None)
 
 
 def main(
@@ -83,8 +78,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the figures are written.")] = CHECKOUT / "build" / "snapshot.json",
 ) -> None:
     """Run it."""
-    settings = load_settings()
-    settings = settings.model_copy(update={"home": settings.home / "benchmark"})
+    settings = own_settings()
     rows = BLOCK * round(rows / BLOCK)
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     for number in range(rounds):

@@ -16,8 +16,9 @@ from typing import Annotated, cast, get_args
 import psutil
 import typer
 
+from benchmarks.own_lab import own_settings, to_terminal
 from labkit import Lab
-from labkit.settings import CaptureName, load_settings
+from labkit.settings import CaptureName
 
 WITHOUT = {"JAVA_TOOL_OPTIONS": "-Xshare:off"}
 """Java takes these from its environment, and so no archive, not even that of its own classes."""
@@ -55,12 +56,11 @@ def main(
     if capture not in get_args(CaptureName):
         raise typer.BadParameter(f"{capture} is none of {', '.join(get_args(CaptureName))}")
     chosen = cast(CaptureName, capture)
-    settings = load_settings()
-    lab = Lab(settings.model_copy(update={"home": settings.home / "benchmark", "capture": chosen}))
+    lab = Lab(own_settings(capture=chosen))
     lab.down(report=lambda _: None)
     found: dict[str, list[tuple[float, float]]] = {"with": [], "without": []}
     try:
-        lab.up(lambda line: typer.echo(line, err=True))
+        lab.up(to_terminal)
         lab.capture()
         lab.down(keep_data=True, report=lambda _: None)  # Its end leaves the archives.
         for _ in range(rounds):
