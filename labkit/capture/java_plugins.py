@@ -42,7 +42,7 @@ def build_plugins(classpath: Sequence[Path], ecj: Path, java: Path, out: Path, *
     Raises:
         LabError: The compiler cannot be run, or the sources do not compile.
     """
-    fingerprint = _fingerprint(sources, classpath)
+    fingerprint = fingerprint_of(classpath, sources)
     if _fingerprint_of_jar(out) == fingerprint:
         return out
     with tempfile.TemporaryDirectory() as folder:
@@ -107,12 +107,13 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _fingerprint(folder: Path, classpath: Sequence[Path]) -> str:
+def fingerprint_of(classpath: Sequence[Path], sources: Path = SOURCES) -> str:
+    """What tells a jar of these sources, compiled with jars of these names, from every other: 64 hexadecimal digits."""
     digest = hashlib.sha256(RELEASE.encode())
     for jar in classpath:
         digest.update(jar.name.encode() + b"\0")
-    for path in _files(folder):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+    for path in _files(sources):
+        digest.update(path.relative_to(sources).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

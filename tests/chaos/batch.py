@@ -1,10 +1,11 @@
 """Many runs, a few labs: those with the same capture share one, and none grows without bound."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.own_lab import keep_logs
 from tests.chaos.faults import obstacle
 from tests.chaos.place import struck_lab
 from tests.chaos.plan import Plan
@@ -22,12 +23,14 @@ class Result:
         outcome: What came of it; None where it was left out, or the lab did not come back.
         left_out: Why this machine could not carry it out; empty where it could.
         broken: Why the lab did not come back; empty where it did.
+        logs: Where the lab's logs are kept, where something is wrong.
     """
 
     plan: Plan
     outcome: Outcome | None = None
     left_out: str = ""
     broken: str = ""
+    logs: str = ""
 
     @property
     def wrong(self) -> str:
@@ -39,7 +42,7 @@ class Result:
         if self.left_out:
             return f"{start}left out, {self.left_out}"
         if self.outcome is None or self.wrong:
-            return f"{start}WRONG: {self.wrong}"
+            return f"{start}WRONG: {self.wrong}; logs: {self.logs}"
         return f"{start}{self.outcome.changes:,} changes, recovered after {self.outcome.recovery_s:.1f} s"
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,6 +81,8 @@ def run_all(plans: Sequence[Plan], home: Path, report: Callable[[Result], None])
                     result = Result(plan, run(plan, *struck))
                 except Exception as error:  # Whatever did not come back: the next lab is a new one.
                     result = Result(plan, broken=f"{type(error).__name__}: {error}")
+                if result.wrong:
+                    result = replace(result, logs=str(keep_logs(f"chaos-{plan.seed}", struck[0])))
                 note(result)
                 if result.wrong:
                     break
