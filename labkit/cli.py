@@ -253,11 +253,13 @@ def _score_here(the_lab: Lab, stop: threading.Event) -> None:
         from labkit.model.checkpoint import CheckpointFile
         from labkit.model.inference import single_thread
         from labkit.model.scorer import Scorer
+        from labkit.model.standstill import EndAtStandstill
         from labkit.model.store import ModelStore
 
     single_thread()
     home = the_lab.settings.home
-    Scorer(the_lab.kafka, ModelStore(home / "models"), CheckpointFile(home / "learner.checkpoint")).run(stop)
+    checkpoint = CheckpointFile(home / "learner.checkpoint")
+    Scorer(the_lab.kafka, ModelStore(home / "models"), checkpoint, EndAtStandstill()).run(stop)
 
 
 @engines.command(name="list")

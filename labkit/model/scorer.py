@@ -22,6 +22,7 @@ from labkit.model.learner import Learner, stack_images
 from labkit.model.prediction import Prediction, recorded
 from labkit.model.prediction_records import encode_prediction
 from labkit.model.resume import EVENTS_TOPIC, first_scored_by, made_anew, resume_positions
+from labkit.model.standstill import EndAtStandstill
 from labkit.model.store import ModelStore, NewestModel
 from labkit.settings import PREDICTIONS_TOPIC
 from labkit.stream.events import decode_events
@@ -84,10 +85,14 @@ class Scorer:
         servers: Kafka's bootstrap servers.
         store: Where models are published; a newer one is taken up between two batches.
         checkpoint: Holds what the model that goes on learning has learned, and up to which event.
+        standstill: Ends this process where its loop stands still, for who has it restarted; None for who has not.
     """
 
-    def __init__(self, servers: str, store: ModelStore, checkpoint: CheckpointFile) -> None:
+    def __init__(
+        self, servers: str, store: ModelStore, checkpoint: CheckpointFile, standstill: EndAtStandstill | None = None
+    ) -> None:
         self._servers = servers
+        self._standstill = standstill
         self._store = store
         self._checkpoint = checkpoint
         self._newest = NewestModel(store)
@@ -122,7 +127,7 @@ class Scorer:
         writer = SwiftWriter(self._servers)
         progress = Progress(self._servers)
         try:
-            while not stop.is_set():
+            while self._turns(stop):
                 records = reader.poll(0 if self._later else POLL_S, MAX_BATCH)
                 events: list[ChangeEvent] = []
                 if records:
@@ -136,9 +141,17 @@ class Scorer:
                 self._learn(events, more_wait=len(records) >= MANY)
                 self._current_models().learner.save_when_due()
         finally:
+            if self._standstill is not None:
+                self._standstill.rest()
             self._learn_no_later()
             writer.close()
             reader.close()
+
+    def _turns(self, stop: threading.Event) -> bool:
+        """Whether the loop takes another turn."""
+        if self._standstill is not None:
+            self._standstill.turn()
+        return not stop.is_set()
 
     def _check_topic(self, records: Sequence[Record]) -> None:
         """See whether offsets begin anew: then they are those of another topic of the same name.

@@ -66,7 +66,7 @@ def run(plan: Plan, lab: Lab, watcher: Watcher, faults: Faults) -> Outcome:
             faults.strike(plan)
             over = time.monotonic()
             row_id = work.probe()
-            lab.wait_until(lambda: row_id in predictions.seen, "a new row has its prediction", PATIENCE_S)
+            predictions.wait([row_id])
             recovery_s = predictions.seen[row_id] - over
         finally:
             writer.join()  # Before this lab may end.
