@@ -9,10 +9,11 @@ from itertools import pairwise
 import pytest
 
 from labkit import Lab, LabError
+from labkit.digits import load_digits
 from labkit.engines.catalog import ENGINES, LOCAL
 from labkit.model.network import build_network
 from labkit.model.prediction_records import read_predictions
-from labkit.settings import SCORER, Settings
+from labkit.settings import SCORER, TRAIN_TABLE, Settings
 from tests.conftest import HOME
 
 pytestmark = pytest.mark.beside
@@ -77,3 +78,14 @@ def test_each_row_keeps_its_order_through_relabels_and_deletes(wide_lab: Lab, en
     assert set.union(*places.values()) == set(range(PARTITIONS))
     with pytest.raises(LabError, match="scores can begin anew only where the predictions have one partition"):
         lab.reset_scores()
+
+
+def test_training_sees_what_was_changed_right_before(wide_lab: Lab) -> None:
+    image = load_digits("bundled", "train").images[0]
+    rows = [wide_lab.tables.insert(image, 3, TRAIN_TABLE) for _ in range(40)]
+    for row_id in rows[:20]:
+        wide_lab.tables.relabel(row_id, None, TRAIN_TABLE)
+    for row_id in rows[20:30]:
+        wide_lab.tables.delete(row_id, TRAIN_TABLE)
+    # Left are those that neither lost their label nor are gone.
+    assert wide_lab.train(route="bytes", seed=1, epochs=1).digits == 10

@@ -53,7 +53,23 @@ NO_GROUP = "labkit-no-group"
 """librdkafka wants a name also of a reader that never joins or commits."""
 
 
-class SwiftReader:
+class _Reader:
+    """A consumer of partitions from given offsets on, a member of no group."""
+
+    def __init__(self, servers: str, positions: Mapping[TopicPartition, int], **options: Any) -> None:
+        config = {"bootstrap.servers": servers, "group.id": NO_GROUP, "error_cb": _tell, **options}
+        self._consumer = Consumer({**CLIENT, **READER, **config})
+        self._consumer.assign([Place(place.topic, place.partition, offset) for place, offset in positions.items()])
+
+    def close(self) -> None:
+        """End it."""
+        # librdkafka's threads rest by the wall clock: where that was set back by an hour, they end an hour later.
+        closing = threading.Thread(target=self._consumer.close, name="labkit-reader-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+
+
+class SwiftReader(_Reader):
     """Reads committed records of partitions, from given offsets on.
 
     It is no member of its group, and only commits to it: a restart need not wait until the broker has
@@ -66,9 +82,7 @@ class SwiftReader:
     """
 
     def __init__(self, servers: str, positions: Mapping[TopicPartition, int], group: str | None = None) -> None:
-        config = {"bootstrap.servers": servers, "group.id": group or NO_GROUP, "error_cb": _tell}
-        self._consumer = Consumer({**CLIENT, **READER, **config})
-        self._consumer.assign([Place(place.topic, place.partition, offset) for place, offset in positions.items()])
+        super().__init__(servers, positions, **{"group.id": group or NO_GROUP})
 
     def poll(self, timeout_s: float, most: int) -> list[Record]:
         """What there is now, at most so many records; if there is nothing, what comes first within a time.
@@ -99,12 +113,8 @@ class SwiftReader:
         except KafkaException as error:
             raise LabError(f"Kafka's topics cannot be read from another offset: {error}", "labkit status") from error
 
-    def close(self) -> None:
-        """End it."""
-        _close(self._consumer)
 
-
-class TopicReader:
+class TopicReader(_Reader):
     """Reads all committed records of partitions, and knows when it has come to their end.
 
     Args:
@@ -113,9 +123,7 @@ class TopicReader:
     """
 
     def __init__(self, servers: str, positions: Mapping[TopicPartition, int]) -> None:
-        config = {"bootstrap.servers": servers, "group.id": NO_GROUP, "error_cb": _tell, "enable.partition.eof": True}
-        self._consumer = Consumer({**CLIENT, **READER, **config})
-        self._consumer.assign([Place(place.topic, place.partition, offset) for place, offset in positions.items()])
+        super().__init__(servers, positions, **{"enable.partition.eof": True})
         self._unfinished = {place.partition for place in positions}
 
     def poll(self, timeout_s: float, most: int) -> list[Record]:
@@ -137,10 +145,6 @@ class TopicReader:
     def at_end(self) -> bool:
         """Whether each partition has been read to where its committed records ended at that time."""
         return not self._unfinished
-
-    def close(self) -> None:
-        """End it."""
-        _close(self._consumer)
 
 
 def more_wait(servers: str, positions: Mapping[TopicPartition, int], timeout_s: float = 5.0) -> bool:
@@ -213,13 +217,6 @@ def _messages(consumer: Consumer, timeout_s: float, most: int) -> list[Message]:
     if first is None:
         return []
     return [first, *consumer.consume(most - 1, 0)] if most > 1 else [first]
-
-
-def _close(consumer: Consumer) -> None:
-    # librdkafka's threads rest by the wall clock: where that was set back by an hour, they end an hour later.
-    closing = threading.Thread(target=consumer.close, name="labkit-reader-close", daemon=True)
-    closing.start()
-    closing.join(CLOSE_S)
 
 
 def _record(message: Message) -> Record:
